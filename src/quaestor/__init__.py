@@ -1,0 +1,7 @@
+"""Quaestor, the controlled exchange layer between procurement, approval and ERP systems."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"
