@@ -1,0 +1,183 @@
+"""The vocabulary of a step: what a flow may ask the runtime to do.
+
+Internal effects commit in the transaction of the step, each on the versions it read; outside
+effects are first committed as intents and carried out afterwards, once; effects between
+documents start or wake others. Results come back as values in the next dossier, under the
+effect's `name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from quaestor.model.order import PurchaseOrder
+from quaestor.model.refusal import Refusal
+
+__all__ = [
+    "Adjust",
+    "BudgetLine",
+    "Commit",
+    "Consume",
+    "Effect",
+    "Inquire",
+    "InternalEffect",
+    "OutsideEffect",
+    "Record",
+    "Relieve",
+    "Release",
+    "RequestApproval",
+    "Reserve",
+    "Send",
+    "Start",
+    "Tell",
+    "Wake",
+    "Withdraw",
+    "WithdrawApproval",
+]
+
+
+class BudgetLine(msgspec.Struct, frozen=True):
+    """An amount in the base currency of the budget, asked of one budget node.
+
+    `node` is the budget key (`entity/fiscal year/cost center/account` as budgeted).
+    """
+
+    node: str
+    amount: Decimal
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """Every effect has a name, unique in its document, that its result comes back under."""
+
+    name: str
+
+
+# --- internal: budget ---------------------------------------------------------------------------
+
+
+class Reserve(_Named, frozen=True, tag="reserve"):
+    """Pre-encumber all lines or none. Result: `Reserved` or `Refused`."""
+
+    lines: tuple[BudgetLine, ...]
+
+
+class Adjust(_Named, frozen=True, tag="adjust"):
+    """Change the open reservation to these lines; only an increase is checked. As `Reserve`."""
+
+    lines: tuple[BudgetLine, ...]
+
+
+class Commit(_Named, frozen=True, tag="commit"):
+    """Turn reserved amounts into an encumbrance: relieve `relieves`, encumber `lines`.
+
+    Only the increase over what is relieved is checked (B3). Result: `Committed` or `Refused`.
+    """
+
+    relieves: tuple[BudgetLine, ...]
+    lines: tuple[BudgetLine, ...]
+
+
+class Relieve(_Named, frozen=True, tag="relieve"):
+    """Lower the encumbrance (a cancelled order). Result: `Relieved`."""
+
+    lines: tuple[BudgetLine, ...]
+
+
+class Release(_Named, frozen=True, tag="release"):
+    """Free whatever this document still has reserved; idempotent (B12). Result: `Released`."""
+
+
+class Consume(_Named, frozen=True, tag="consume"):
+    """Book actuals of an invoice and relieve the encumbrance (B4). Result: `Consumed`."""
+
+    relieves: tuple[BudgetLine, ...]
+    actuals: tuple[BudgetLine, ...]
+
+
+# --- internal: the record -----------------------------------------------------------------------
+
+
+class Record(_Named, frozen=True, tag="record"):
+    """State a fact in the audit trail. No result."""
+
+    facts: Mapping[str, str]
+
+
+# --- outside ------------------------------------------------------------------------------------
+
+
+class Send(_Named, frozen=True, tag="send"):
+    """Do this once in that system. The key is derived by the runtime from the business document.
+
+    Result: `Applied`, `Rejected`, `Withdrawn`, or the document is parked by the posting core.
+    `order_group` and `generation` are parts of the posting key (D3).
+    """
+
+    system: str
+    action: str
+    order_group: str
+    generation: int = 1
+    order: PurchaseOrder | None = None
+    cancels: str | None = None
+
+
+class Withdraw(_Named, frozen=True, tag="withdraw"):
+    """Never send that again, and tell me what is left of it there. `name` is the `Send`'s name.
+
+    Result, under the same name: `Withdrawn`, with the document that a perhaps lost send left.
+    """
+
+
+class Inquire(_Named, frozen=True, tag="inquire"):
+    """Ask a system; changes nothing there. Result: `Answered`."""
+
+    system: str
+    question: Mapping[str, str]
+
+
+class RequestApproval(_Named, frozen=True, tag="request_approval"):
+    """Ask the declared decider for a decision on this content. The event `Decided` follows."""
+
+    decider: str
+    content_hash: str
+    version: int
+    amount: Decimal
+    currency: str
+
+
+class WithdrawApproval(_Named, frozen=True, tag="withdraw_approval"):
+    """Take the open request of this name back; a later decision on it is not counted."""
+
+
+class Tell(_Named, frozen=True, tag="tell"):
+    """Tell a person, in the system where he works."""
+
+    whom: str
+    message: str
+    refusal: Refusal | None = None
+
+
+# --- between documents --------------------------------------------------------------------------
+
+
+class Start(_Named, frozen=True, tag="start"):
+    """Begin a child document in another flow."""
+
+    flow: str
+    document_type: str
+    source_id: str
+    body: bytes
+
+
+class Wake(_Named, frozen=True, tag="wake"):
+    """Wake related documents: they get the event `Woken`."""
+
+    documents: tuple[int, ...]
+
+
+InternalEffect = Reserve | Adjust | Commit | Relieve | Release | Consume | Record
+OutsideEffect = Send | Withdraw | Inquire | RequestApproval | WithdrawApproval | Tell
+Effect = InternalEffect | OutsideEffect | Start | Wake

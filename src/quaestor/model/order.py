@@ -1,0 +1,64 @@
+"""Purchase order: the commitment that is posted into the ledger, one per order group."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+
+from quaestor.model.coding import Split
+
+__all__ = ["OrderGroup", "OrderLine", "PurchaseOrder"]
+
+
+class OrderGroup(msgspec.Struct, frozen=True, order=True):
+    """What lines must share to stand in one order (DESIGN D3).
+
+    Quaestor's own codes; `ship_to` is empty unless the ERP needs one order per address.
+    """
+
+    supplier: str
+    entity: str
+    currency: str
+    purchasing_organisation: str
+    ship_to: str = ""
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    """One order line. `requisition_line` leads back to the line that asked for it."""
+
+    number: int
+    requisition_line: int
+    description: str
+    quantity: Decimal
+    uom: str
+    unit_price: Decimal
+    amount: Decimal
+    splits: tuple[Split, ...]
+    material_group: str = ""
+    material: str | None = None
+    need_by: date | None = None
+    plant: str | None = None
+
+
+class PurchaseOrder(msgspec.Struct, frozen=True):
+    """One order for one target system, all codes in that system's language.
+
+    `group` stays in Quaestor's own codes. `order_date` is the date in the entity's time zone.
+    """
+
+    target_system: str
+    requisition: str
+    requisition_version: int
+    group: OrderGroup
+    company_code: str
+    supplier: str
+    currency: str
+    purchasing_organisation: str
+    purchasing_group: str
+    order_date: date
+    total: Decimal
+    lines: tuple[OrderLine, ...]
+    payment_terms: str | None = None
+    document_type: str = ""

@@ -1,0 +1,90 @@
+"""Every refusal by name: code, meaning, owner. There is no other place where codes are made.
+
+A `Refusal` is a value that travels through decisions, events, the audit trail and answers. Its
+owner is the person who can act: the requester, finance, or the operator of the integration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+__all__ = ["REFUSALS", "Owner", "Refusal", "RefusalKind", "refuse"]
+
+Owner = Literal["requester", "finance", "operator"]
+
+
+class RefusalKind(msgspec.Struct, frozen=True):
+    """A row of the table: what the code means, and who owns it."""
+
+    code: str
+    meaning: str
+    owner: Owner
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A named refusal. `details` are safe to show: no secret, no personal data beyond ids."""
+
+    code: str
+    owner: Owner
+    details: Mapping[str, str] = {}
+
+
+def _table(*rows: tuple[str, Owner, str]) -> dict[str, RefusalKind]:
+    return {code: RefusalKind(code, meaning, owner) for code, owner, meaning in rows}
+
+
+REFUSALS: dict[str, RefusalKind] = _table(
+    # Reading and validating a requisition.
+    ("source_document_invalid", "operator", "The source document cannot be read as published."),
+    ("money_must_be_string", "requester", "An amount must be a decimal string."),
+    ("money_format", "requester", "The text is not a plain decimal amount."),
+    ("negative_amount", "requester", "An amount on a requisition line cannot be negative."),
+    ("too_many_decimals", "requester", "More decimals than the currency or price allows."),
+    ("amount_out_of_range", "requester", "More than 15 integer digits."),
+    ("unknown_currency", "requester", "The currency is not an active ISO 4217 code."),
+    ("amount_mismatch", "requester", "Quantity times price is not the stated line amount."),
+    ("total_mismatch", "requester", "The total is not the sum of the lines."),
+    ("split_not_100", "requester", "The splits of a line do not add up to its amount."),
+    ("quantity_invalid", "requester", "The quantity must be greater than zero."),
+    ("supplier_unknown", "requester", "The supplier is not in the supplier master."),
+    ("supplier_blocked", "requester", "The supplier is blocked for purchasing."),
+    ("supplier_not_approved", "requester", "The supplier is not approved for this entity."),
+    ("invalid_account_combination", "requester", "The cost center or account is closed here."),
+    ("entity_unknown", "operator", "The legal entity is not configured."),
+    ("crosswalk_missing", "finance", "A code has no counterpart in the target system."),
+    ("too_many_lines", "requester", "The document has more lines than the limit allows."),
+    # Approval.
+    ("approval_evidence_insufficient", "finance", "The platform's approval misses our minimum."),
+    ("approval_rejected", "requester", "An approver rejected the document."),
+    ("approval_expired", "requester", "Nobody decided within the time allowed."),
+    # Budget.
+    ("budget_exceeded", "requester", "The budget has less available than the document needs."),
+    ("budget_not_found", "finance", "No budget is loaded for this coding and period."),
+    ("budget_key_reused", "operator", "The same reservation key came with other content."),
+    # Posting.
+    ("erp_rejected", "finance", "The ERP refused the document."),
+    ("erp_document_differs", "finance", "The ERP's document is not what was sent."),
+    ("erp_reference_conflict", "finance", "Our reference leads to a document with other content."),
+    ("erp_duplicate", "finance", "Two ERP documents carry one reference."),
+    ("outcome_unknown", "finance", "Sent, never answered, and the system cannot be asked."),
+    ("resend_forbidden", "finance", "Nothing was found, and policy forbids sending again."),
+    ("send_attempts_exhausted", "operator", "The limit of attempts was reached."),
+    ("lane_wait_exceeded", "operator", "The document waited longer than its lane allows."),
+    ("outcome_not_recordable", "operator", "The answer came, but it could not be stored."),
+    ("connector_auth_failed", "operator", "The system refuses our credentials."),
+    ("connector_refused", "operator", "The connector cannot express this document."),
+    # Flow and runtime.
+    ("flow_failed", "operator", "A stage of the flow raised an unforeseen error."),
+    ("flow_unknown", "operator", "No running release knows this flow, version or schema."),
+    ("document_kills_worker", "operator", "A worker died with this document, more than once."),
+    ("steps_exhausted", "operator", "The flow took more steps than the limit allows."),
+    ("state_forbids_change", "requester", "The document is past the point of change."),
+)
+
+
+def refuse(code: str, **details: str) -> Refusal:
+    """The named refusal with its owner from the table; an unknown code is a `KeyError`."""
+    return Refusal(code, REFUSALS[code].owner, details)
