@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
 __all__ = [
+    "INTEGER_DIGITS_MAX",
     "MINOR_UNITS",
     "UNIT_PRICE_DECIMALS_MAX",
     "CurrencyUnknown",

@@ -1,0 +1,58 @@
+"""Employee and directory: people, their managers, their authority, their names elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+__all__ = ["Directory", "Employee"]
+
+
+class Employee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One person.
+
+    `limit` is the approval authority per document in `limit_currency`, inclusive (A3); `None`
+    is without limit. `entities` are those the authority reaches, empty for all; elsewhere it is
+    zero (A30). `identities` hold the person's login per system.
+    """
+
+    id: str
+    name: str
+    manager: str | None = None
+    limit: Decimal | None = Decimal(0)
+    limit_currency: str | None = None
+    entities: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    active: bool = True
+    identities: dict[str, str] = {}
+
+    def may_act_for(self, entity: str) -> bool:
+        """Whether the authority reaches that entity."""
+        return not self.entities or entity in self.entities
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """Everybody, by id, as known at `as_of`."""
+
+    people: Mapping[str, Employee]
+    as_of: datetime | None = None
+
+    def find(self, person: str) -> Employee | None:
+        """The person of this id."""
+        return self.people.get(person)
+
+    def by_identity(self, system: str, login: str) -> Employee | None:
+        """The one person who has this login in that system; `None` for nobody."""
+        wanted = login.casefold()
+        for employee in self.people.values():
+            if employee.identities.get(system, "").casefold() == wanted and wanted:
+                return employee
+        return None
+
+    def in_role(self, role: str) -> tuple[Employee, ...]:
+        """Active people of the role, ordered by id."""
+        found = (one for one in self.people.values() if one.active and role in one.roles)
+        return tuple(sorted(found, key=lambda employee: employee.id))
