@@ -24,6 +24,8 @@ CodeKind = Literal[
     "material_group",
     "plant",
     "payment_terms",
+    "project",
+    "material",
 ]
 CODE_KINDS: tuple[str, ...] = get_args(CodeKind)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 __all__ = [
     "INTEGER_DIGITS_MAX",
@@ -46,6 +46,10 @@ MINOR_UNITS: dict[str, int] = {
     **dict.fromkeys(_THREE.split(), 3),
     **dict.fromkeys(_FOUR.split(), 4),
 }
+
+# 15 + 6 digits times 15 + 6 digits, summed over every line, without a rounding nobody asked for:
+# the 28 digits of Python's default context would raise, or round, in the middle of a sum.
+_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 
 # Only ASCII digits: `\d` would also take Arabic-Indic and full-width digits (spec N22).
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?")
@@ -119,14 +123,17 @@ def parse_quantity(text: object) -> Decimal:
 
 def round_to_minor(value: Decimal, currency: str) -> Decimal:
     """Half up to the currency's minor unit (rules A4, B8, M10)."""
-    return value.quantize(Decimal(1).scaleb(-minor_unit(currency)), rounding=ROUND_HALF_UP)
+    return value.quantize(Decimal(1).scaleb(-minor_unit(currency)), context=_EXACT)
 
 
 def extended_amount(quantity: Decimal, unit_price: Decimal, currency: str) -> Decimal:
     """Quantity times unit price, half up to the minor unit."""
-    return round_to_minor(quantity * unit_price, currency)
+    return round_to_minor(_EXACT.multiply(quantity, unit_price), currency)
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum; zero for no amounts."""
-    return sum(amounts, start=Decimal(0))
+    result = Decimal(0)
+    for amount in amounts:
+        result = _EXACT.add(result, amount)
+    return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from urllib.parse import quote
 
 import msgspec
 
@@ -23,6 +24,21 @@ class OrderGroup(msgspec.Struct, frozen=True, order=True):
     currency: str
     purchasing_organisation: str
     ship_to: str = ""
+
+    @property
+    def key(self) -> str:
+        """The group as one stable string, part of the posting key; never changes its form.
+
+        Each part is percent-encoded, so that no two groups share a string.
+        """
+        parts = (
+            self.supplier,
+            self.entity,
+            self.currency,
+            self.purchasing_organisation,
+            self.ship_to,
+        )
+        return "/".join(quote(part, safe="") for part in parts)
 
 
 class OrderLine(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from quaestor.model.money import round_to_minor
+from quaestor.model.money import extended_amount, round_to_minor
 
 __all__ = ["Rate", "Rates"]
 
@@ -41,4 +41,4 @@ class Rates(msgspec.Struct, frozen=True):
         if from_currency == to_currency:
             return round_to_minor(amount, to_currency)
         rate = self.newest(from_currency, to_currency, on)
-        return None if rate is None else round_to_minor(amount * rate.rate, to_currency)
+        return None if rate is None else extended_amount(amount, rate.rate, to_currency)

@@ -77,6 +77,8 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("erp_document_differs", "finance", "The ERP's document is not what was sent."),
     ("erp_reference_conflict", "finance", "Our reference leads to a document with other content."),
     ("erp_duplicate", "finance", "Two ERP documents carry one reference."),
+    ("erp_document_late", "finance", "A document came up in the ERP after its send was closed."),
+    ("erp_still_pending", "operator", "The ERP took the document for later work and is not done."),
     ("outcome_unknown", "finance", "Sent, never answered, and the system cannot be asked."),
     ("resend_forbidden", "finance", "Nothing was found, and policy forbids sending again."),
     ("send_attempts_exhausted", "operator", "The limit of attempts was reached."),

@@ -151,7 +151,8 @@ def _decimals(value: Decimal) -> int:
 
 def _quantities_are_good(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
     for line in requisition.lines:
-        if line.quantity <= 0 or _decimals(line.quantity) > UNIT_PRICE_DECIMALS_MAX:
+        in_range = 0 < line.quantity < 10**INTEGER_DIGITS_MAX
+        if not in_range or _decimals(line.quantity) > UNIT_PRICE_DECIMALS_MAX:
             yield refuse("quantity_invalid", where=f"lines[{line.number}].quantity")
 
 
