@@ -136,7 +136,7 @@ class Dossier(msgspec.Struct, frozen=True):
     `now` is database time, aware UTC. `events` have come and nobody consumed them yet, oldest
     first. `results` hold the newest result of each effect name. `reads` hold what the stage
     declared, by the declared type. `stage` is the stage about to run; while a send is unresolved
-    it is the stage that follows it.
+    it is the stage that follows it. `later` is a version that has arrived and was not adopted.
     """
 
     document: Document
@@ -145,6 +145,7 @@ class Dossier(msgspec.Struct, frozen=True):
     results: Mapping[str, Result] = {}
     events: tuple[Event, ...] = ()
     sends: Mapping[str, SendView] = {}
+    later: Document | None = None
     reads: Mapping[type, Any] = {}
 
     def read(self, kind: type) -> Any:

@@ -18,6 +18,7 @@ from quaestor.model.refusal import Refusal
 
 __all__ = [
     "Adjust",
+    "Adopt",
     "BudgetLine",
     "Commit",
     "Consume",
@@ -106,6 +107,15 @@ class Record(_Named, frozen=True, tag="record"):
     facts: Mapping[str, str]
 
 
+class Adopt(_Named, frozen=True, tag="adopt"):
+    """The later version that has arrived (`Dossier.later`) becomes the document. No result.
+
+    Never while a send is unresolved: the version is content, not key (D3).
+    """
+
+    version: int
+
+
 # --- outside ------------------------------------------------------------------------------------
 
 
@@ -178,6 +188,6 @@ class Wake(_Named, frozen=True, tag="wake"):
     documents: tuple[int, ...]
 
 
-InternalEffect = Reserve | Adjust | Commit | Relieve | Release | Consume | Record
+InternalEffect = Reserve | Adjust | Commit | Relieve | Release | Consume | Record | Adopt
 OutsideEffect = Send | Withdraw | Inquire | RequestApproval | WithdrawApproval | Tell
 Effect = InternalEffect | OutsideEffect | Start | Wake
