@@ -1,0 +1,315 @@
+"""The connection pool: bounded waits, transactions with a time limit, and their retries.
+
+Values cross as they are meant: numeric as `Decimal`, timestamptz as an aware `datetime` in UTC,
+json and jsonb as `str` (we encode and decode ourselves).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Literal, Self, TypeVar
+
+import asyncpg
+
+from quaestor.store.errors import CommitOutcomeUnknown, ServerTooOld, StorageUnavailable
+from quaestor.store.guard import TransactionMark
+
+__all__ = ["SCHEMA", "SERVER_MAJOR_MIN", "Connection", "Database", "Isolation"]
+
+SCHEMA = "quaestor"
+SERVER_MAJOR_MIN = 17
+
+Isolation = Literal["read_committed", "repeatable_read", "serializable"]
+
+T = TypeVar("T")
+
+_ATTEMPTS = 5
+_BACKOFF_S = 0.01
+_BACKOFF_MAX_S = 0.5
+_CONNECT_TIMEOUT_S = 5.0
+_LOOK_UP_TIMEOUT_S = 10.0
+_LOOK_UP_PAUSE_S = 0.05
+_TIMELINE = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+_TRANSACTION_IDENTITY = (
+    f"select pg_current_xact_id_if_assigned()::text as id, {_TIMELINE} as timeline"
+)
+_TRANSACTION_STATUS = (
+    f"select case when {_TIMELINE} = $2 then pg_xact_status($1::text::xid8)"
+    " else 'other timeline' end"
+)
+# serialization_failure and deadlock_detected: nothing happened, and the same work may succeed.
+_RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# What says that the server, not the statement, is in trouble.
+_UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleSessionTimeoutError,
+    ConnectionError,
+)
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection of the pool. asyncpg's own interface, plus the role at each return."""
+
+    def get_reset_query(self) -> str:
+        # RESET ALL leaves the role alone. The role that the connection began with comes back,
+        # whatever a borrower did.
+        return f"{super().get_reset_query()}\nRESET ROLE;"
+
+
+class Database:
+    """A pool of connections to one database, all under one role.
+
+    Made by `connect`. A connection is lent out for one piece of work; whoever waits longer than
+    `acquire_timeout_s` for one gets `StorageUnavailable`.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, acquire_timeout_s: float) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        role: str | None,
+        application_name: str,
+        min_size: int = 1,
+        max_size: int = 10,
+        command_timeout_s: float = 30.0,
+        acquire_timeout_s: float = 1.0,
+        transaction_timeout_s: float = 30.0,
+        idle_in_transaction_timeout_s: float = 10.0,
+        on_connect: Callable[[Connection], Awaitable[None]] | None = None,
+    ) -> Self:
+        """Open a pool of `min_size` to `max_size` connections.
+
+        `role` is what statements run as (None: the DSN's own user, for migrations). The server
+        ends statements after `command_timeout_s`, transactions after `transaction_timeout_s`
+        (D4: the audit trail's horizon waits for the oldest one) and idle ones sooner. `on_connect`
+        runs on each new connection, before its first use. Raises `StorageUnavailable` and
+        `ServerTooOld`.
+        """
+        settings = {
+            "application_name": application_name,
+            "search_path": SCHEMA,
+            "timezone": "UTC",
+            "statement_timeout": _milliseconds(command_timeout_s),
+            "transaction_timeout": _milliseconds(transaction_timeout_s),
+            "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
+        }
+        # The role is part of the session from its start: there is no moment without it.
+        if role is not None:
+            settings["role"] = role
+        await _require_version(dsn, acquire_timeout_s)
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=min_size,
+                max_size=max_size,
+                # The server's limit answers first, with a state that says which one it was.
+                command_timeout=command_timeout_s + 1.0,
+                connection_class=Connection,
+                init=on_connect,
+                server_settings=settings,
+            )
+        except (*_UNAVAILABLE, OSError, TimeoutError) as error:
+            raise StorageUnavailable from error
+        return cls(pool, acquire_timeout_s)
+
+    async def close(self) -> None:
+        """Wait for lent connections to come back, then close them all."""
+        await self._pool.close()
+
+    async def terminate(self) -> None:
+        """Close all connections at once, also those at work."""
+        self._pool.terminate()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Borrow a connection, outside of any transaction."""
+        with _storage_named():
+            try:
+                connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
+            except TimeoutError as error:
+                raise StorageUnavailable("No connection became free in time.") from error
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(
+        self,
+        *,
+        isolation: Isolation = "read_committed",
+        readonly: bool = False,
+        entities: Sequence[str] | None = None,
+    ) -> AsyncIterator[Connection]:
+        """One transaction; committed when the block is left, rolled back when it raises.
+
+        Nothing is retried. `entities` are the legal entities that row-level security lets through
+        for the role of a gateway (setting `quaestor.entities`, separated by commas). No network
+        call may be made inside (invariant I10). A commit whose acknowledgement is lost is looked
+        up by its transaction id (F11): it counts as done, or raises `StorageUnavailable` when it
+        was undone and `CommitOutcomeUnknown` when nobody can say.
+        """
+        mark = TransactionMark()
+        async with self.connection() as connection:
+            transaction = connection.transaction(isolation=isolation, readonly=readonly)
+            with _storage_named():
+                await transaction.start()
+            mark.enter()
+            try:
+                with _storage_named():
+                    if entities is not None:
+                        await _let_through(connection, entities)
+                    yield connection
+                    identity = None if readonly else await _identity(connection)
+            except BaseException:
+                with suppress(asyncpg.InterfaceError, *_UNAVAILABLE):
+                    await transaction.rollback()
+                raise
+            else:
+                lost = await _commit(transaction)
+            finally:
+                mark.leave()
+        if lost is not None:
+            await self._look_up(identity, lost)
+
+    async def run(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        attempts: int = _ATTEMPTS,
+        isolation: Isolation = "read_committed",
+        readonly: bool = False,
+        entities: Sequence[str] | None = None,
+    ) -> T:
+        """Do `work` in a transaction; the whole again after a dead-lock or a conflict (F12).
+
+        `work` may run several times and must have no effect outside of the database. After
+        `attempts` the last error is raised.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self.transaction(
+                    isolation=isolation, readonly=readonly, entities=entities
+                ) as connection:
+                    result = await work(connection)
+            except _RETRIED:
+                if attempt == attempts:
+                    raise
+                await asyncio.sleep(_backoff_s(attempt))
+            else:
+                return result
+        raise ValueError("at least one attempt is needed")
+
+    async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        """The rows of one reading statement. What writes belongs into a transaction."""
+        async with self.connection() as connection:
+            with _storage_named():
+                rows: list[asyncpg.Record] = await connection.fetch(query, *values)
+                return rows
+
+    async def fetchrow(self, query: str, *values: Any) -> asyncpg.Record | None:
+        """The first row of one reading statement, or None."""
+        async with self.connection() as connection:
+            with _storage_named():
+                return await connection.fetchrow(query, *values)
+
+    async def fetchval(self, query: str, *values: Any) -> Any:
+        """The first value of the first row of one reading statement, or None."""
+        async with self.connection() as connection:
+            with _storage_named():
+                return await connection.fetchval(query, *values)
+
+    async def _look_up(self, identity: tuple[str, str] | None, lost: BaseException) -> None:
+        """What became of a commit whose acknowledgement was lost."""
+        if identity is None:
+            # Nothing was written, so nothing can have been lost.
+            return
+        transaction, timeline = identity
+        deadline = asyncio.get_running_loop().time() + _LOOK_UP_TIMEOUT_S
+        while True:
+            status = None
+            with suppress(StorageUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError):
+                status = await self.fetchval(_TRANSACTION_STATUS, transaction, timeline)
+            if status == "committed":
+                return
+            if status == "aborted":
+                raise StorageUnavailable("The transaction was undone.") from lost
+            if status == "other timeline" or asyncio.get_running_loop().time() > deadline:
+                raise CommitOutcomeUnknown from lost
+            await asyncio.sleep(_LOOK_UP_PAUSE_S)
+
+
+async def _commit(transaction: asyncpg.transaction.Transaction) -> BaseException | None:
+    """Commit. Returns the error that hid the outcome; raises where it surely took no effect."""
+    try:
+        await transaction.commit()
+    except (*_UNAVAILABLE, TimeoutError, asyncpg.InterfaceError) as error:
+        return error
+    return None
+
+
+async def _identity(connection: Connection) -> tuple[str, str] | None:
+    """The id of the open transaction and the timeline it belongs to; None if nothing is written.
+
+    After a failover the same id may belong to another transaction, so it is worth nothing there.
+    """
+    row = await connection.fetchrow(_TRANSACTION_IDENTITY)
+    return None if row is None or row["id"] is None else (row["id"], row["timeline"])
+
+
+async def _let_through(connection: Connection, entities: Sequence[str]) -> None:
+    if any("," in entity for entity in entities):
+        raise ValueError("an entity code holds no comma")
+    await connection.execute("select set_config('quaestor.entities', $1, true)", ",".join(entities))
+
+
+async def _require_version(dsn: str, timeout_s: float) -> None:
+    """Ask before the pool does: an older server would only say that it knows no such setting."""
+    with _storage_named():
+        try:
+            connection = await asyncpg.connect(dsn, timeout=max(timeout_s, _CONNECT_TIMEOUT_S))
+        except (OSError, TimeoutError) as error:
+            raise StorageUnavailable from error
+    try:
+        version = connection.get_server_version()
+    finally:
+        await connection.close()
+    if version.major < SERVER_MAJOR_MIN:
+        raise ServerTooOld(f"This is {version.major}.{version.minor}.")
+
+
+@contextmanager
+def _storage_named() -> Iterator[None]:
+    """Give the trouble of a server its name (F13, F14)."""
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        raise StorageUnavailable from error
+
+
+def _backoff_s(attempt: int) -> float:
+    # Full jitter: competitors that met once should not meet again.
+    return random.uniform(0, min(_BACKOFF_MAX_S, _BACKOFF_S * 2**attempt))
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

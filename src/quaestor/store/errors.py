@@ -1,0 +1,52 @@
+"""What can be wrong with the store. An error's docstring is its message.
+
+    StoreError
+    ├── StorageUnavailable          the database cannot serve now; asking again later is right
+    ├── CommitOutcomeUnknown        the acknowledgement of a commit was lost and cannot be looked up
+    ├── ServerTooOld                the server lacks what our transactions rely on
+    ├── NetworkCallInTransaction    invariant I10 was broken by our own code
+    ├── MigrationError              see `quaestor.store.migrate`
+    ├── EpochError                  see `quaestor.store.epoch`
+    └── EmbeddedServerError         see `quaestor.store.embedded`
+
+No message ever holds a DSN: it may carry a password.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+__all__ = [
+    "CommitOutcomeUnknown",
+    "NetworkCallInTransaction",
+    "ServerTooOld",
+    "StorageUnavailable",
+    "StoreError",
+]
+
+
+class StoreError(Exception):
+    """Something is wrong with the store."""
+
+    def __init__(self, detail: str = "") -> None:
+        message = " ".join(inspect.cleandoc(type(self).__doc__ or "").split())
+        super().__init__(f"{message} {detail}".rstrip())
+        self.detail = detail
+
+
+class StorageUnavailable(StoreError):
+    """The database cannot serve now; nothing was changed."""
+
+    code = "storage_unavailable"
+
+
+class CommitOutcomeUnknown(StoreError):
+    """The connection broke during a commit, and whether it took effect cannot be looked up."""
+
+
+class ServerTooOld(StoreError):
+    """Quaestor needs PostgreSQL 17 or newer."""
+
+
+class NetworkCallInTransaction(StoreError):
+    """A network call was attempted while a database transaction is open."""

@@ -1,0 +1,140 @@
+"""A real PostgreSQL for the tests: one server per test process, one fresh database per test.
+
+The server is the product's own embedded one. A database is a copy of a migrated template, so a
+test starts with an empty schema and leaves nothing to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from quaestor.store.database import Database
+from quaestor.store.embedded import EmbeddedServer, ServerOwned, stop_left_behind
+from quaestor.store.migrate import migrate
+
+__all__ = ["TestDatabase", "database", "database_server", "database_template", "empty_database"]
+
+TEMPLATE = "quaestor_template"
+
+# A test's data need not survive a power cut. Everything else is as in production.
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+}
+_STRATEGY = "strategy file_copy"
+_names = (f"test_{number}" for number in itertools.count(1))
+
+
+class TestDatabase:
+    """One database of the test server."""
+
+    __test__ = False
+
+    def __init__(self, server: EmbeddedServer, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.dsn = server.dsn_of(name)
+        self._opened: list[Database] = []
+
+    async def connect(self, role: str | None = None, **options: Any) -> Database:
+        """A pool on this database, closed with the test; `options` as `Database.connect` has."""
+        options = {"application_name": "tests", "min_size": 0, **options}
+        opened = await Database.connect(self.dsn, role=role, **options)
+        self._opened.append(opened)
+        return opened
+
+    async def close(self) -> None:
+        """Close all pools at once, also those with connections at work."""
+        for opened in self._opened:
+            await opened.terminate()
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[EmbeddedServer]:
+    """The server of this test process. It is gone with the session, data included."""
+    root = Path(tempfile.gettempdir()) / f"quaestor-tests-{os.geteuid()}"
+    root.mkdir(mode=0o711, exist_ok=True)
+    _sweep(root)
+    directory = Path(tempfile.mkdtemp(dir=root, prefix="session-"))
+    directory.chmod(0o711)
+    with EmbeddedServer.start(directory, settings=_SETTINGS, elsewhere=directory) as server:
+        yield server
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def database_template(database_server: EmbeddedServer) -> str:
+    """The name of a database with all migrations applied."""
+    _in_own_loop(_make_template(database_server))
+    return TEMPLATE
+
+
+@pytest_asyncio.fixture
+async def database(
+    database_server: EmbeddedServer, database_template: str
+) -> AsyncIterator[TestDatabase]:
+    """A migrated, empty database for this test alone."""
+    async for made in _database(database_server, database_template):
+        yield made
+
+
+@pytest_asyncio.fixture
+async def empty_database(database_server: EmbeddedServer) -> AsyncIterator[TestDatabase]:
+    """A database without any schema, for this test alone."""
+    async for made in _database(database_server, "template1"):
+        yield made
+
+
+async def _database(server: EmbeddedServer, template: str) -> AsyncIterator[TestDatabase]:
+    made = TestDatabase(server, next(_names))
+    await _execute(server, f"create database {made.name} template {template} {_STRATEGY}")
+    try:
+        yield made
+    finally:
+        await made.close()
+        await _execute(server, f"drop database {made.name} with (force)")
+
+
+async def _make_template(server: EmbeddedServer) -> None:
+    await _execute(server, f"create database {TEMPLATE}")
+    await migrate(server.dsn_of(TEMPLATE))
+
+
+async def _execute(server: EmbeddedServer, statement: str) -> None:
+    connection = await asyncpg.connect(server.dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _in_own_loop(work: Coroutine[Any, Any, None]) -> None:
+    # A thread of its own: the loop of the test that asks first is none of our business.
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(asyncio.run, work).result()
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a killed test run left behind; a living one keeps its owner lock."""
+    for leftover in root.glob("session-*"):
+        if not (leftover / "postgres.lock").exists():
+            continue
+        try:
+            stop_left_behind(leftover)
+        except ServerOwned:
+            continue
+        shutil.rmtree(leftover, ignore_errors=True)
