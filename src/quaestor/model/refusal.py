@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["REFUSALS", "Owner", "Refusal", "RefusalKind", "refuse"]
+__all__ = ["REFUSALS", "Owner", "Refusal", "RefusalKind", "Refused", "refuse"]
 
 Owner = Literal["requester", "finance", "operator"]
 
@@ -30,6 +30,12 @@ class Refusal(msgspec.Struct, frozen=True):
     code: str
     owner: Owner
     details: Mapping[str, str] = {}
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """An effect was refused, by name; nothing of it took place."""
+
+    refusal: Refusal
 
 
 def _table(*rows: tuple[str, Owner, str]) -> dict[str, RefusalKind]:
@@ -71,6 +77,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     # Budget.
     ("budget_exceeded", "requester", "The budget has less available than the document needs."),
     ("budget_not_found", "finance", "No budget is loaded for this coding and period."),
+    ("fx_rate_missing", "finance", "There is no exchange rate for this currency and day."),
     ("budget_key_reused", "operator", "The same reservation key came with other content."),
     # Posting.
     ("erp_rejected", "finance", "The ERP refused the document."),

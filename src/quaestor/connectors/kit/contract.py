@@ -24,6 +24,7 @@ from quaestor.model.refusal import Refusal
 __all__ = [
     "Absent",
     "ActionGuarantee",
+    "AlreadyExists",
     "Ambiguous",
     "Applied",
     "Command",
@@ -121,6 +122,16 @@ class Rejected(msgspec.Struct, frozen=True, tag="rejected"):
     refusal: Refusal
 
 
+class AlreadyExists(msgspec.Struct, frozen=True, tag="already_exists"):
+    """The application says that our reference is taken there: look what stands under it.
+
+    Never a `Rejected`: an earlier send of ours usually made that document. `number` is the
+    vendor's, where the answer names it.
+    """
+
+    number: str = ""
+
+
 class Several(msgspec.Struct, frozen=True, tag="several"):
     """More than one document answers to our reference: an incident for a person."""
 
@@ -131,7 +142,7 @@ class Absent(msgspec.Struct, frozen=True, tag="absent"):
     """Nothing answers to our reference at the moment of the look-up."""
 
 
-Submitted = Applied | Pending | Rejected
+Submitted = Applied | Pending | Rejected | AlreadyExists
 Found = Applied | Several | Pending | Absent
 
 
