@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from quaestor.budget.effects import (
+    BudgetResult,
+    Committed,
+    Consumed,
+    Released,
+    Relieved,
+    Reserved,
+)
 from quaestor.connectors.kit.contract import Applied, Rejected
-from quaestor.flows.kit.effects import BudgetLine
 from quaestor.model.event import Event
-from quaestor.model.refusal import Refusal
+from quaestor.model.refusal import Refused
 
 __all__ = [
     "Answered",
@@ -29,43 +36,7 @@ __all__ = [
     "Withdrawn",
 ]
 
-
-class Reserved(msgspec.Struct, frozen=True, tag="reserved"):
-    """The budget holds these lines for the document; `as_of` is when it was decided."""
-
-    lines: tuple[BudgetLine, ...]
-    as_of: datetime
-
-
-class Committed(msgspec.Struct, frozen=True, tag="committed"):
-    """The budget carries these lines as an encumbrance."""
-
-    lines: tuple[BudgetLine, ...]
-    as_of: datetime
-
-
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """An effect was refused, by name; nothing of it took place."""
-
-    refusal: Refusal
-
-
-class Released(msgspec.Struct, frozen=True, tag="released"):
-    """What was still reserved is free again; empty when nothing was."""
-
-    lines: tuple[BudgetLine, ...] = ()
-
-
-class Relieved(msgspec.Struct, frozen=True, tag="relieved"):
-    """The encumbrance was lowered by these lines."""
-
-    lines: tuple[BudgetLine, ...] = ()
-
-
-class Consumed(msgspec.Struct, frozen=True, tag="consumed"):
-    """Actuals were booked."""
-
-    actuals: tuple[BudgetLine, ...] = ()
+Read = TypeVar("Read")
 
 
 class Withdrawn(msgspec.Struct, frozen=True, tag="withdrawn"):
@@ -82,24 +53,13 @@ class Answered(msgspec.Struct, frozen=True, tag="answered"):
 
 
 class ApprovalRequested(msgspec.Struct, frozen=True, tag="approval_requested"):
-    """The request stands; `Decided` events name it."""
+    """The request stands since `requested_at`; `Decided` events name it."""
 
     request: str
+    requested_at: datetime | None = None
 
 
-Result = (
-    Reserved
-    | Committed
-    | Refused
-    | Released
-    | Relieved
-    | Consumed
-    | Withdrawn
-    | Answered
-    | ApprovalRequested
-    | Applied
-    | Rejected
-)
+Result = BudgetResult | Withdrawn | Answered | ApprovalRequested | Applied | Rejected
 
 
 class SendView(msgspec.Struct, frozen=True):
@@ -148,6 +108,12 @@ class Dossier(msgspec.Struct, frozen=True):
     later: Document | None = None
     reads: Mapping[type, Any] = {}
 
-    def read(self, kind: type) -> Any:
+    def read(self, kind: type[Read]) -> Read:
         """What was declared under `reads`; a `KeyError` for what was not declared."""
-        return self.reads[kind]
+        value: Read = self.reads[kind]
+        return value
+
+    @property
+    def unresolved(self) -> SendView | None:
+        """The send that is not resolved yet, sent or not; there is at most one."""
+        return next((send for send in self.sends.values() if send.state != "resolved"), None)

@@ -13,6 +13,16 @@ from decimal import Decimal
 
 import msgspec
 
+from quaestor.budget.effects import (
+    Adjust,
+    BudgetEffect,
+    BudgetLine,
+    Commit,
+    Consume,
+    Release,
+    Relieve,
+    Reserve,
+)
 from quaestor.model.order import PurchaseOrder
 from quaestor.model.refusal import Refusal
 
@@ -40,62 +50,10 @@ __all__ = [
 ]
 
 
-class BudgetLine(msgspec.Struct, frozen=True):
-    """An amount in the base currency of the budget, asked of one budget node.
-
-    `node` is the budget key (`entity/fiscal year/cost center/account` as budgeted).
-    """
-
-    node: str
-    amount: Decimal
-
-
 class _Named(msgspec.Struct, frozen=True):
     """Every effect has a name, unique in its document, that its result comes back under."""
 
     name: str
-
-
-# --- internal: budget ---------------------------------------------------------------------------
-
-
-class Reserve(_Named, frozen=True, tag="reserve"):
-    """Pre-encumber all lines or none. Result: `Reserved` or `Refused`."""
-
-    lines: tuple[BudgetLine, ...]
-
-
-class Adjust(_Named, frozen=True, tag="adjust"):
-    """Change the open reservation to these lines; only an increase is checked. As `Reserve`."""
-
-    lines: tuple[BudgetLine, ...]
-
-
-class Commit(_Named, frozen=True, tag="commit"):
-    """Turn reserved amounts into an encumbrance: relieve `relieves`, encumber `lines`.
-
-    Only the increase over what is relieved is checked (B3). Result: `Committed` or `Refused`.
-    """
-
-    relieves: tuple[BudgetLine, ...]
-    lines: tuple[BudgetLine, ...]
-
-
-class Relieve(_Named, frozen=True, tag="relieve"):
-    """Lower the encumbrance (a cancelled order). Result: `Relieved`."""
-
-    lines: tuple[BudgetLine, ...]
-
-
-class Release(_Named, frozen=True, tag="release"):
-    """Free whatever this document still has reserved; idempotent (B12). Result: `Released`."""
-
-
-class Consume(_Named, frozen=True, tag="consume"):
-    """Book actuals of an invoice and relieve the encumbrance (B4). Result: `Consumed`."""
-
-    relieves: tuple[BudgetLine, ...]
-    actuals: tuple[BudgetLine, ...]
 
 
 # --- internal: the record -----------------------------------------------------------------------
@@ -188,6 +146,6 @@ class Wake(_Named, frozen=True, tag="wake"):
     documents: tuple[int, ...]
 
 
-InternalEffect = Reserve | Adjust | Commit | Relieve | Release | Consume | Record | Adopt
+InternalEffect = BudgetEffect | Record | Adopt
 OutsideEffect = Send | Withdraw | Inquire | RequestApproval | WithdrawApproval | Tell
 Effect = InternalEffect | OutsideEffect | Start | Wake

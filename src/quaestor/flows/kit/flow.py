@@ -28,8 +28,11 @@ class Flow:
     """One business process.
 
     `interrupted` is asked for each unconsumed event, oldest first, before every stage and before
-    every resend; a step from it replaces the stage's, and the event is consumed. `reads` of a
-    stage are also what `interrupted` sees before it. `body` is the canonical noun of the document.
+    every resend, also of a document that sleeps, is parked or is done; a step from it replaces
+    the stage's, and the event is consumed. `None` leaves the event for later: a stage may consume
+    it, or it is asked about again. A `Retry` resumes what is parked and is consumed thereby; where
+    nothing is parked it is consumed without effect. `reads` of a stage are also what
+    `interrupted` sees before it. `body` is the canonical noun of the document.
     """
 
     name: str
