@@ -22,8 +22,10 @@ __all__ = [
     "parse_amount",
     "parse_quantity",
     "parse_unit_price",
+    "plain",
     "round_to_minor",
     "total",
+    "without_idle_zeros",
 ]
 
 UNIT_PRICE_DECIMALS_MAX = 6
@@ -137,3 +139,18 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     for amount in amounts:
         result = _EXACT.add(result, amount)
     return result
+
+
+def without_idle_zeros(amount: Decimal, currency: str) -> Decimal:
+    """The same value at the minor unit's scale, where only zeros stand beyond it.
+
+    Systems that keep four decimals write 10.5000; a value that needs them is left as it is.
+    """
+    rounded = round_to_minor(amount, currency)
+    return rounded if rounded == amount else amount
+
+
+def plain(value: Decimal) -> Decimal:
+    """The same value without trailing zeros and without an exponent: 5.000000 becomes 5."""
+    integral = value.to_integral_value(context=_EXACT)
+    return integral if integral == value else _EXACT.plus(value).normalize(_EXACT)

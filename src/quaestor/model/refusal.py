@@ -63,6 +63,9 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("person_unknown", "operator", "The directory has nobody with this login or id."),
     ("crosswalk_missing", "finance", "A code has no counterpart in the other system."),
     ("crosswalk_ambiguous", "finance", "A code has several counterparts in the other system."),
+    ("not_submitted", "requester", "The requisition stands as not submitted in its source."),
+    ("several_entities", "requester", "The lines charge more than one legal entity."),
+    ("mixed_currencies", "requester", "A line has another currency than the document."),
     ("no_lines", "requester", "The document has no line."),
     ("too_many_lines", "requester", "The document has more lines than the limit allows."),
     ("line_number_repeated", "requester", "Two lines of the document have one number."),
@@ -93,6 +96,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("outcome_not_recordable", "operator", "The answer came, but it could not be stored."),
     ("connector_auth_failed", "operator", "The system refuses our credentials."),
     ("connector_refused", "operator", "The connector cannot express this document."),
+    ("question_unanswerable", "operator", "No connector of that system answers questions."),
     # Flow and runtime.
     ("flow_failed", "operator", "A stage of the flow raised an unforeseen error."),
     ("flow_unknown", "operator", "No running release knows this flow, version or schema."),
