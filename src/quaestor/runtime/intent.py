@@ -56,8 +56,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `settled_at` is set exactly while some send is perhaps applied: it is the instant from which
     nothing of it can commit any more and all of it can be found, so that a look which started
     then or later may be trusted to find nothing. `doubtful_since` is when the first send of that
-    doubt began. `absence_trusted` says that such a look once decided something, so the intent
-    has to be reconciled later. `exists` is the system's own word that the reference is taken
+    doubt began. `absence_trusted` says that such a look once decided something, `repeated` that a
+    send in doubt was answered by another: both have to be reconciled later, and `reported` is
+    what that brought up last. `exists` is the system's own word that the reference is taken
     there; `applied` is our document, where it is known but a person has to judge it.
     """
 
@@ -84,6 +85,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     look_first: bool = False
     forbidden: bool = False
     absence_trusted: bool = False
+    repeated: bool = False
+    reported: tuple[str, ...] = ()
     rejected: Rejected | None = None
     applied: Applied | None = None
     parked: Refusal | None = None

@@ -57,7 +57,7 @@ from quaestor.connectors.kit.contract import (
     Transient,
 )
 from quaestor.flows.kit.dossier import Withdrawn
-from quaestor.model.refusal import refuse
+from quaestor.model.refusal import Refusal, refuse
 from quaestor.runtime.intent import (
     MAY_REPEAT,
     Intent,
@@ -73,7 +73,6 @@ from quaestor.runtime.intent import (
     later,
 )
 from quaestor.runtime.posting_move import next_move
-from quaestor.runtime.posting_reconcile import reconcile_due, reconciled
 
 __all__ = [
     "Intent",
@@ -136,6 +135,7 @@ def begin_send(intent: Intent, now: datetime, lease_until: datetime) -> Intent:
         first_sent_at=intent.first_sent_at or now,
         sent_at=now,
         lease_until=lease_until,
+        repeated=intent.repeated or in_doubt,
         not_before=None,
     )
 
@@ -387,3 +387,57 @@ def standing(intent: Intent) -> Literal["unsent", "unresolved", "resolved"]:
             return "unsent"
         case _:
             return "unresolved"
+
+
+# --- reconciliation -----------------------------------------------------------------------------
+
+
+def reconcile_due(
+    intent: Intent, reconcile_every_s: float, until_s: float = 30 * 86_400.0
+) -> datetime | None:
+    """When an intent that rests is to be looked at again; `None` where nothing calls for it.
+
+    A settle time and a remembered key are an installation's claims about its ERP. Where one of
+    them is wrong a second document can come up later; looking again every `reconcile_every_s`,
+    for `until_s` after the intent came to rest, finds it (DESIGN D3). What was neither sent
+    twice nor believed to be absent needs no such look.
+    """
+    rested = intent.touched_at
+    calls_for_it = intent.absence_trusted or intent.repeated
+    if not (calls_for_it and intent.findable) or rested is None:
+        return None
+    last = max(rested, intent.reconciled_at or rested)
+    if last >= rested + timedelta(seconds=until_s):
+        return None
+    return last + timedelta(seconds=reconcile_every_s)
+
+
+def reconciled(intent: Intent, now: datetime, found: Found) -> tuple[Intent, Refusal | None]:
+    """What the later look means: a second document, one that nobody owns, or nothing new.
+
+    Each set of numbers is refused once. A parked intent whose document is found after all is
+    resolved or parked by what was found, as by `looked`; one in flight is left alone.
+    """
+    if intent.state is IntentState.IN_FLIGHT:
+        return intent, None
+    intent = replace(intent, reconciled_at=now)
+    if isinstance(found, Absent | Pending):
+        return intent, None
+    if intent.outcome is None:
+        after = looked(replace(intent, parked=None), now, now, found)
+        news = after.parked if after.parked != intent.parked else None
+        return replace(after, touched_at=intent.touched_at), news
+    numbers = found.numbers if isinstance(found, Several) else (found.number,)
+    match intent.outcome:
+        case Applied(number=ours) | Withdrawn(left=Applied(number=ours)):
+            return _report(intent, "erp_duplicate", {ours, *numbers})
+        case _:
+            code = "erp_duplicate" if len(numbers) > 1 else "erp_document_late"
+            return _report(intent, code, set(numbers))
+
+
+def _report(intent: Intent, code: str, numbers: set[str]) -> tuple[Intent, Refusal | None]:
+    known = tuple(sorted(numbers))
+    if known == intent.reported or (code == "erp_duplicate" and len(known) < 2):
+        return intent, None
+    return replace(intent, reported=known), refuse(code, numbers=", ".join(known))
