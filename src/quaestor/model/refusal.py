@@ -73,6 +73,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("timezone_required", "requester", "A time has no offset from UTC."),
     ("unknown_uom", "requester", "The unit of measure is not in the list."),
     ("quantity_not_integral", "requester", "This unit of measure comes in whole numbers only."),
+    ("check_unknown", "operator", "A check has no answer that is fresh enough."),
     # Approval.
     ("approval_evidence_insufficient", "finance", "The platform's approval misses our minimum."),
     ("approval_rejected", "requester", "An approver rejected the document."),
@@ -102,6 +103,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("flow_unknown", "operator", "No running release knows this flow, version or schema."),
     ("document_kills_worker", "operator", "A worker died with this document, more than once."),
     ("steps_exhausted", "operator", "The flow took more steps than the limit allows."),
+    ("storage_unavailable", "operator", "The database cannot serve now; nothing was changed."),
     ("state_forbids_change", "requester", "The document is past the point of change."),
 )
 

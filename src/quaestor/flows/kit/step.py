@@ -17,8 +17,9 @@ class Await(msgspec.Struct, frozen=True, tag="await"):
     """Sleep until one of these events has come, or the time is over.
 
     `events` are event type names (`"Decided"`); `then` is the stage that runs when one came and
-    is unconsumed, `on_timeout` the stage that runs at `until`. An event wins over the time. Time alone never approves (A16): a timeout stage
-    escalates, parks or ends, it does not go on as if somebody had answered.
+    is unconsumed, `on_timeout` the stage that runs at `until`. An event wins over the time. Time
+    alone never approves (A16): a timeout stage escalates, parks or ends, it does not go on as if
+    somebody had answered.
     """
 
     events: tuple[str, ...]
