@@ -38,15 +38,12 @@ select (select system_identifier::text from pg_control_system()) as system_ident
 _STORED = f"""
 select system_identifier::text as system_identifier, timeline, accepted_at, accepted_by,
        recovery_point
-from {SCHEMA}.epoch order by accepted_at desc limit 1
+from {SCHEMA}.epoch order by id desc limit 1
 """
-# A restored clock may be behind the rows of the restored database; the new row is newest anyway.
 _ACCEPT = f"""
 insert into {SCHEMA}.epoch
     (system_identifier, timeline, accepted_at, accepted_by, recovery_point)
-select $1, $2,
-       greatest(clock_timestamp(), max(accepted_at) + interval '1 microsecond'), $3, $4
-from {SCHEMA}.epoch
+values ($1, $2, {SCHEMA}.clock(), $3, $4)
 """
 
 
@@ -128,6 +125,10 @@ async def accept_epoch(
 
 
 async def establish_epoch(connection: asyncpg.Connection, *, accepted_by: str) -> None:
-    """Record the epoch of a new database; one that ever had an epoch is left alone."""
+    """Record the epoch of a database that was just made; `migrate` calls this.
+
+    One that ever had an epoch is left alone. A dump therefore goes into an empty database, never
+    into a migrated one: it has to bring the epoch that its intents were written in.
+    """
     if await stored_epoch(connection) is None:
         await accept_epoch(connection, accepted_by=accepted_by, recovery_point=None)

@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 
 from quaestor.store.database import SCHEMA
+from quaestor.store.epoch import establish_epoch
 from quaestor.store.errors import StorageUnavailable, StoreError
 
 __all__ = [
@@ -54,6 +55,7 @@ create table if not exists {SCHEMA}.migration (
     sha256     text not null,
     applied_at timestamptz not null default clock_timestamp()
 );
+grant select on {SCHEMA}.migration to public;
 """
 
 
@@ -121,6 +123,8 @@ async def migrate(dsn: str, *, directory: Path = MIGRATIONS) -> tuple[Migration,
         missing = _missing(migrations, await _recorded(connection))
         for migration in missing:
             await _apply(connection, migration)
+        if missing and missing[0].number == 1 and await _has_epoch(connection):
+            await establish_epoch(connection, accepted_by="migrate")
     finally:
         await connection.close()
     return missing
@@ -198,6 +202,11 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
             raise MigrationFailed(f"It is {migration}: {error}.") from error
         else:
             return
+
+
+async def _has_epoch(connection: asyncpg.Connection) -> bool:
+    table = await connection.fetchval("select to_regclass($1)", f"{SCHEMA}.epoch")
+    return table is not None
 
 
 async def _connect(dsn: str) -> asyncpg.Connection:
