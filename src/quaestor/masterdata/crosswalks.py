@@ -8,7 +8,7 @@ from datetime import date
 
 import msgspec
 
-from quaestor.model.crosswalk import Crosswalks, CrosswalkRow, Missing
+from quaestor.model.crosswalk import CrosswalkRow, Crosswalks, Missing
 
 __all__ = ["Crosswalks", "CrosswalkRow", "Missing", "Overlap", "overlaps"]
 
