@@ -297,7 +297,6 @@ def _nothing_there(intent: Intent, forbidden: bool) -> Intent:
         intent,
         settled_at=None,
         doubtful_since=None,
-        touched_at=None,
         exists=False,
         look_first=False,
         applied=None,
@@ -402,7 +401,7 @@ def reconcile_due(
     for `until_s` after the intent came to rest, finds it (DESIGN D3). What was neither sent
     twice nor believed to be absent needs no such look.
     """
-    rested = intent.touched_at
+    rested = intent.touched_at or intent.resumed_at
     calls_for_it = intent.absence_trusted or intent.repeated
     if not (calls_for_it and intent.findable) or rested is None:
         return None

@@ -111,7 +111,8 @@ def _at(due: datetime | None, now: datetime, move: Move) -> Move:
 
 
 def _send_due(intent: Intent, limits: Limits) -> datetime | None:
-    if intent.touched_at is None or intent.attempts == 0:
+    if intent.touched_at is None or intent.attempts == 0 or intent.looks > 0:
+        # Nothing to wait for: the first send, or a look has used the time since the last one.
         return intent.not_before
     wait_s = _doubled(limits.send_backoff_s, limits.send_backoff_max_s, intent.failures - 1)
     return later(intent.touched_at + timedelta(seconds=wait_s), intent.not_before)

@@ -206,10 +206,10 @@ call quaestor.guard_rows('quaestor.approval_request');
 -- --- budget --------------------------------------------------------------------------------------
 
 create table quaestor.budget_balance (
+    -- Amounts are in the base currency of the entity.
     node        text primary key,
     entity      text not null,
     parent      text references quaestor.budget_balance (node),
-    currency    text not null,
     control     text not null check (control in ('absolute', 'advisory')),
     tolerance_pct    numeric,
     tolerance_amount numeric,

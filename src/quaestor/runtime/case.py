@@ -1,0 +1,190 @@
+"""A case: one claimed document in memory, with what the running transaction decides about it.
+
+A case lives from the claim until its lease is given back. The fence guarantees that nobody else
+changes its work row meanwhile, so the outcome of a send is decided on the case as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from quaestor.flows.kit.dossier import Document, Dossier, Result, SendView
+from quaestor.flows.kit.effects import (
+    Adjust,
+    Commit,
+    Consume,
+    Release,
+    Relieve,
+    RequestApproval,
+    Reserve,
+    Start,
+    Wake,
+)
+from quaestor.flows.kit.flow import Flow
+from quaestor.model.event import Event
+from quaestor.model.refusal import Refusal
+from quaestor.runtime.posting import Intent, LookNow, SendNow, standing
+from quaestor.runtime.state import SentIntent, WorkState
+
+__all__ = ["Arrived", "BudgetEffect", "Case", "IntentRow", "Note", "fresh_decisions"]
+
+BudgetEffect = Reserve | Adjust | Commit | Relieve | Release | Consume
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """An event in the inbox that no step has consumed yet."""
+
+    inbox_id: int
+    event: Event
+
+
+class Note(msgspec.Struct, frozen=True):
+    """One transition, as the audit trail will state it."""
+
+    effect: str
+    outcome: str
+    stage_before: str
+    stage_after: str
+    name: str = ""
+    system: str = ""
+    external_id: str = ""
+    actor: str = ""
+    to: str = ""
+    attempt: int = 0
+    refusal: Refusal | None = None
+    details: Mapping[str, str] = {}
+    payloads: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True)
+class IntentRow:
+    """A stored intent: the core that decides, and the bytes that are sent."""
+
+    core: Intent
+    name: str
+    system: str
+    action: str
+    generation: int
+    lane: str
+    command: bytes
+    payload: bytes
+    created_at: datetime
+    number: str | None = None
+    reconcile_at: datetime | None = None
+    is_new: bool = False
+    is_changed: bool = False
+
+
+@dataclass(slots=True)
+class Case:
+    """See the module. Everything below `budget` belongs to the transaction in progress."""
+
+    document: Document
+    flow: Flow
+    release: str
+    stage: str
+    state: WorkState
+    lane: str
+    lane_since: datetime | None
+    fence: int
+    woken: int
+    changed_at: datetime
+    events: list[Arrived] = field(default_factory=list)
+    intents: dict[str, IntentRow] = field(default_factory=dict)
+    later: Document | None = None
+    lease_ends_monotonic: float = 0.0
+
+    budget: list[BudgetEffect] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    consumed: list[int] = field(default_factory=list)
+    children: list[Start] = field(default_factory=list)
+    wakes: list[Wake] = field(default_factory=list)
+    approvals: list[RequestApproval | str] = field(default_factory=list)
+    adopted: bool = False
+    move: SendNow | LookNow | None = None
+    due_at: datetime | None = None
+    outcome: str | None = None
+
+    def dossier(self, now: datetime, reads: Mapping[type, Any]) -> Dossier:
+        """What a stage or `interrupted` is given."""
+        return Dossier(
+            document=self.document,
+            stage=self.stage,
+            now=now,
+            results=self.state.results,
+            events=tuple(arrived.event for arrived in self.events),
+            sends={name: self._view(name, sent) for name, sent in self.state.sends.items()},
+            later=self.later,
+            reads=reads,
+        )
+
+    def _view(self, name: str, sent: SentIntent) -> SendView:
+        state = standing(self.intents[name].core)
+        return SendView(name, sent.key, sent.system, sent.action, sent.generation, state)
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """What `restore` needs to undo the effects of a step that could not be taken whole."""
+        lists = (self.budget, self.notes, self.children, self.wakes, self.approvals)
+        lengths = tuple(len(each) for each in lists)
+        held = (self.stage, self.state, dict(self.intents), self.outcome, self.document, self.later)
+        return *held, self.adopted, lengths
+
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
+        """Back to the snapshot."""
+        self.stage, self.state, self.intents, self.outcome, self.document = snapshot[:5]
+        self.later, self.adopted, lengths = snapshot[5:]
+        lists: tuple[list[Any], ...] = (
+            self.budget,
+            self.notes,
+            self.children,
+            self.wakes,
+            self.approvals,
+        )
+        for each, length in zip(lists, lengths, strict=True):
+            del each[length:]
+
+    def keep(self, **changes: Any) -> None:
+        """Replace fields of the persistent state."""
+        self.state = msgspec.structs.replace(self.state, **changes)
+
+    def keep_result(self, name: str, result: Result) -> None:
+        """The newest result of this effect name."""
+        self.keep(results={**self.state.results, name: result})
+
+    def consume(self, taken: list[Arrived]) -> None:
+        """Mark events as used up by a step."""
+        self.consumed.extend(arrived.inbox_id for arrived in taken)
+        self.events = [arrived for arrived in self.events if arrived not in taken]
+
+    def note(
+        self,
+        effect: str,
+        outcome: str,
+        *,
+        before: str | None = None,
+        **more: Any,
+    ) -> None:
+        """Remember a transition for the audit trail; the stage after is the case's own."""
+        self.notes.append(
+            Note(effect, outcome, self.stage if before is None else before, self.stage, **more)
+        )
+
+    @property
+    def sending_row(self) -> IntentRow | None:
+        """The intent that must be resolved before the next stage runs."""
+        return self.intents[self.state.sending] if self.state.sending else None
+
+
+def fresh_decisions(case: Case) -> None:
+    """Forget what an earlier transaction decided, once it is committed."""
+    for row in case.intents.values():
+        row.is_new = row.is_changed = False
+    case.budget, case.notes, case.consumed = [], [], []
+    case.children, case.wakes, case.approvals = [], [], []
+    case.adopted = False
+    case.move, case.due_at = None, None

@@ -1,0 +1,436 @@
+"""Progress: carry one case as far as it goes without waiting. No I/O, no clock.
+
+The order in which a case is looked at is fixed: events that interrupt, the send that must be
+resolved, a retry of a parked case, what it awaits, then the stage itself. `proceed` returns when
+the ledger must decide budget effects (`case.budget`), when a send or a look-up is due
+(`case.move`), or when the case rests (`case.due_at`, parked, awaiting, done).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from quaestor.connectors.kit.contract import (
+    ActionGuarantee,
+    Applied,
+    Command,
+    Permanent,
+    Rejected,
+)
+from quaestor.flows.kit.dossier import ApprovalRequested, Withdrawn
+from quaestor.flows.kit.effects import (
+    Adjust,
+    Adopt,
+    Commit,
+    Consume,
+    Effect,
+    Inquire,
+    Record,
+    Release,
+    Relieve,
+    RequestApproval,
+    Reserve,
+    Send,
+    Start,
+    Tell,
+    Wake,
+    Withdraw,
+    WithdrawApproval,
+)
+from quaestor.flows.kit.step import Await, Done, Park, Stay, Step
+from quaestor.model.event import Retry, event_name
+from quaestor.model.refusal import Refused, refuse
+from quaestor.runtime.case import Arrived, Case, IntentRow
+from quaestor.runtime.lanes import lane_name
+from quaestor.runtime.posting import (
+    IntentState,
+    Limits,
+    LookNow,
+    Outcome,
+    ParkSend,
+    Resolved,
+    SendNow,
+    WaitUntil,
+    new_intent,
+    next_move,
+    perhaps_sent,
+    retried,
+    send_lost,
+    standing,
+    withdraw,
+)
+from quaestor.runtime.posting_key import posting_key
+from quaestor.runtime.state import SentIntent
+
+__all__ = ["FlowBroken", "Target", "World", "proceed"]
+
+STEPS_MAX = 500
+
+
+class FlowBroken(Exception):
+    """A flow asked for something that the vocabulary does not allow."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A system as the runtime sees it: how commands are rendered and what it guarantees."""
+
+    system: str
+    render: Callable[[Command], bytes]
+    guarantees: Mapping[str, ActionGuarantee]
+    findable: bool
+
+
+@dataclass(frozen=True)
+class World:
+    """What progress knows beyond the case.
+
+    `reads(case, kinds)` fetches what a stage declared. `find_first_before` is set after a
+    restore: what the source changed before that instant may already have been sent in the time
+    that was lost, so it is looked for before its first send (D3).
+    """
+
+    deployment: str
+    targets: Mapping[str, Target]
+    reads: Callable[[Case, tuple[type, ...]], Mapping[type, Any]]
+    limits: Limits
+    find_first_before: datetime | None = None
+
+
+def proceed(case: Case, world: World, now: datetime) -> None:
+    """Carry the case on until it needs the ledger, a send slot, or time; see the module."""
+    while not case.budget:
+        if _interrupted(case, world, now):
+            continue
+        if case.outcome is not None or case.state.parked is not None:
+            return
+        if case.state.sending is not None:
+            if not _resolve_sending(case, world, now):
+                return
+        elif case.state.awaiting is not None:
+            if not _wakes_up(case, now):
+                return
+        else:
+            _run_stage(case, world, now)
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+def _interrupted(case: Case, world: World, now: datetime) -> bool:
+    for arrived in case.events:
+        if isinstance(arrived.event, Retry):
+            _retry(case, arrived, now)
+            return True
+        dossier = case.dossier(now, _reads(case, world))
+        step = _guarded(case, lambda d, e=arrived.event: case.flow.interrupted(d, e), dossier)
+        if step is not None:
+            case.consume([arrived])
+            if not isinstance(step.next, Stay):
+                case.keep(awaiting=None, parked=None)
+                case.outcome = None
+            _apply(case, world, now, step, by=event_name(arrived.event), actor=arrived.event.by)
+            return True
+    return False
+
+
+def _retry(case: Case, arrived: Arrived, now: datetime) -> None:
+    case.consume([arrived])
+    if case.state.parked is None:
+        case.note("retry", "nothing_parked", actor=arrived.event.by)
+        return
+    case.keep(parked=None)
+    row = case.sending_row
+    if row is not None and row.core.parked is not None:
+        row.core, row.is_changed = retried(row.core, now), True
+    case.note("retry", "resumed", actor=arrived.event.by)
+
+
+def _wakes_up(case: Case, now: datetime) -> bool:
+    awaiting = case.state.awaiting
+    assert awaiting is not None
+    if any(event_name(arrived.event) in awaiting.events for arrived in case.events):
+        case.stage = awaiting.then
+        case.keep(awaiting=None)
+        return True
+    if awaiting.until is not None and now >= awaiting.until and awaiting.on_timeout is not None:
+        before, case.stage = case.stage, awaiting.on_timeout
+        case.keep(awaiting=None)
+        case.note("await", "timed_out", before=before)
+        return True
+    case.due_at = awaiting.until
+    return False
+
+
+# --- stages ---------------------------------------------------------------------------------------
+
+
+def _reads(case: Case, world: World) -> Mapping[type, Any]:
+    stage = case.flow.stages.get(case.stage)
+    if stage is None:
+        raise FlowBroken(f"{case.flow.name} has no stage {case.stage}")
+    return world.reads(case, stage.reads)
+
+
+def _guarded(case: Case, run: Callable[..., Step | None], *given: Any) -> Step | None:
+    """Run flow code; what it raises parks the document, with the place but not the data."""
+    try:
+        return run(*given)
+    except Exception as error:  # noqa: BLE001 - a flow may raise anything; the document owns it
+        refusal = refuse("flow_failed", stage=case.stage, error=type(error).__name__)
+        return Step((), Park("operator", refusal))
+
+
+def _run_stage(case: Case, world: World, now: datetime) -> None:
+    if case.state.steps >= STEPS_MAX:
+        _park(case, Park("operator", refuse("steps_exhausted", stage=case.stage)))
+        return
+    if case.stage not in case.flow.stages:
+        _park(case, Park("operator", refuse("flow_unknown", stage=case.stage)))
+        return
+    dossier = case.dossier(now, _reads(case, world))
+    step = _guarded(case, case.flow.stages[case.stage].run, dossier)
+    assert step is not None
+    _apply(case, world, now, step)
+
+
+def _apply(
+    case: Case, world: World, now: datetime, step: Step, *, by: str = "", actor: str = ""
+) -> None:
+    before = case.stage
+    case.keep(steps=case.state.steps + 1)
+    undo = case.snapshot()
+    try:
+        for effect in step.do:
+            _take_up(case, world, now, effect)
+        _go_on(case, step)
+        case.consume([arrived for arrived in case.events if arrived.event in step.consumes])
+    except (Permanent, FlowBroken) as error:
+        # Nothing of this step took place; the stage runs again after a person has acted.
+        case.restore(undo)
+        refusal = (
+            error.refusal
+            if isinstance(error, Permanent)
+            else refuse("flow_failed", stage=before, error=str(error))
+        )
+        _park(case, Park(refusal.owner, refusal))
+        return
+    if by:
+        case.note("event", by.lower(), before=before, actor=actor)
+    case.note(
+        "step",
+        _outcome_of(step),
+        before=before,
+        refusal=step.next.refusal if isinstance(step.next, Park) else None,
+        details={"effects": " ".join(_label(effect) for effect in step.do)} if step.do else {},
+    )
+
+
+def _label(effect: Effect) -> str:
+    return f"{type(effect).__name__}:{effect.name}"
+
+
+def _outcome_of(step: Step) -> str:
+    match step.next:
+        case Await():
+            return "awaiting"
+        case Park():
+            return "parked"
+        case Done(outcome):
+            return f"done:{outcome}"
+        case Stay():
+            return "stays"
+        case _:
+            return "next"
+
+
+def _go_on(case: Case, step: Step) -> None:
+    match step.next:
+        case str(stage):
+            case.stage = stage
+        case Await() as awaiting:
+            case.stage = awaiting.then
+            case.keep(awaiting=awaiting)
+        case Park() as park:
+            case.stage = park.resume or case.stage
+            case.keep(parked=park)
+        case Done(outcome):
+            if case.state.sending is not None:
+                raise FlowBroken(f"done while {case.state.sending} is unresolved")
+            case.outcome = outcome
+        case Stay():
+            pass
+
+
+def _park(case: Case, park: Park) -> None:
+    case.keep(parked=park)
+    case.note("park", park.refusal.code, refusal=park.refusal)
+
+
+# --- effects --------------------------------------------------------------------------------------
+
+
+def _take_up(case: Case, world: World, now: datetime, effect: Effect) -> None:
+    match effect:
+        case Reserve() | Adjust() | Commit() | Relieve() | Release() | Consume():
+            case.budget.append(effect)
+        case Record(facts=facts):
+            case.note("record", "recorded", name=effect.name, details=facts)
+        case Tell(whom=whom, message=message, refusal=refusal):
+            told = {"text": message}
+            case.note("tell", "told", name=effect.name, to=whom, refusal=refusal, details=told)
+        case Send():
+            _intend(case, world, now, effect)
+        case Withdraw(name=name):
+            _withdraw(case, name, now)
+        case RequestApproval(name=name):
+            case.approvals.append(effect)
+            case.keep_result(name, ApprovalRequested(name))
+        case WithdrawApproval(name=name):
+            case.approvals.append(name)
+        case Adopt(version=version):
+            _adopt(case, version)
+        case Inquire(name=name, system=system):
+            case.keep_result(name, Refused(refuse("question_unanswerable", system=system)))
+        case Start():
+            case.children.append(effect)
+        case Wake():
+            case.wakes.append(effect)
+
+
+def _adopt(case: Case, version: int) -> None:
+    if case.later is None or case.later.version != version:
+        raise FlowBroken(f"version {version} has not arrived")
+    if any(standing(row.core) == "unresolved" for row in case.intents.values()):
+        raise FlowBroken("a later version while a send is unresolved")
+    case.document, case.later, case.adopted = case.later, None, True
+
+
+def _intend(case: Case, world: World, now: datetime, send: Send) -> None:
+    if case.state.sending is not None:
+        raise FlowBroken(f"{send.name} while {case.state.sending} is unresolved")
+    target = world.targets.get(send.system)
+    if target is None or send.action not in target.guarantees:
+        refusal = refuse("connector_refused", system=send.system, action=send.action)
+        raise Permanent(f"{send.system} cannot {send.action}", refusal)
+    key = _key(case, world, send)
+    known = case.intents.get(send.name)
+    if known is None:
+        case.intents[send.name] = _new_row(case, world, target, send, key, now)
+        sent = SentIntent(key, send.system, send.action, send.generation)
+        case.keep(sends={**case.state.sends, send.name: sent})
+    elif known.core.key != key:
+        raise FlowBroken(f"{send.name} was sent before under another key")
+    elif isinstance(known.core.outcome, Rejected):
+        # Surely nothing stands there, and a person let it be tried again: what is sent may
+        # have been corrected, so it is rendered anew under the same key.
+        written = _written(target, _command(case, send, key, now))
+        known.core, known.is_changed = retried(known.core, now), True
+        known.command, known.payload = written
+    case.keep(sending=send.name)
+
+
+def _key(case: Case, world: World, send: Send) -> str:
+    return posting_key(
+        deployment=world.deployment,
+        system=send.system,
+        company_code=send.order.company_code if send.order else "",
+        source_system=case.document.source_system,
+        source_id=case.document.source_id,
+        order_group=send.order_group,
+        action=send.action,
+        generation=send.generation,
+    )
+
+
+def _command(case: Case, send: Send, key: str, now: datetime) -> Command:
+    return Command(
+        key, send.system, send.action, case.document.entity, now, send.order, send.cancels
+    )
+
+
+def _written(target: Target, command: Command) -> tuple[bytes, bytes]:
+    return _encode(command), target.render(command)
+
+
+def _new_row(
+    case: Case, world: World, target: Target, send: Send, key: str, now: datetime
+) -> IntentRow:
+    core = new_intent(key, send.action, target.guarantees[send.action], findable=target.findable)
+    before = world.find_first_before
+    if before is not None and case.changed_at <= before:
+        core = perhaps_sent(core, before)
+    command, payload = _written(target, _command(case, send, key, now))
+    return IntentRow(
+        core=core,
+        name=send.name,
+        system=send.system,
+        action=send.action,
+        generation=send.generation,
+        lane=lane_name(send.system, case.document.entity),
+        command=command,
+        payload=payload,
+        created_at=now,
+        is_new=True,
+    )
+
+
+def _withdraw(case: Case, name: str, now: datetime) -> None:
+    if case.state.sending not in (None, name):
+        raise FlowBroken(f"withdraw {name} while {case.state.sending} is unresolved")
+    row = case.intents.get(name)
+    if row is None:
+        raise FlowBroken(f"withdraw {name}, which was never sent")
+    row.core, row.is_changed = withdraw(row.core, now), True
+    case.keep(sending=name)
+
+
+# --- the send that must be resolved ---------------------------------------------------------------
+
+
+def _resolve_sending(case: Case, world: World, now: datetime) -> bool:
+    """True when the send is resolved and the flow goes on."""
+    row = case.sending_row
+    assert row is not None
+    core = row.core
+    if core.state is IntentState.IN_FLIGHT and core.lease_until and core.lease_until <= now:
+        # Whoever sent it is gone: the lease is over and its outcome was never recorded.
+        row.core, row.is_changed = send_lost(core, core.lease_until), True
+        case.note("send", "lost", system=row.system, attempt=core.attempts)
+    match next_move(row.core, now, world.limits):
+        case Resolved(result):
+            _resolved(case, row, result)
+            return True
+        case ParkSend(refusal):
+            _park(case, Park(refusal.owner, refusal))
+        case WaitUntil(at):
+            case.due_at = at
+        case (SendNow() | LookNow()) as move:
+            case.move = move
+    return False
+
+
+def _resolved(case: Case, row: IntentRow, result: Outcome) -> None:
+    case.keep(sending=None)
+    case.keep_result(row.name, result)
+    match result:
+        case Applied(number) | Withdrawn(Applied(number)):
+            row.number, row.is_changed = number, True
+        case _:
+            number = ""
+    case.note(
+        "resolve",
+        type(result).__name__.lower(),
+        system=row.system,
+        external_id=number,
+        attempt=row.core.attempts,
+        refusal=result.refusal if isinstance(result, Rejected) else None,
+    )
+
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode

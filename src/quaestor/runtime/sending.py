@@ -1,0 +1,119 @@
+"""Sending: one call of a connector, outside of every transaction, within its deadline.
+
+Whatever happens comes back as a value; nothing that a connector raises gets lost or is taken for
+a fact. What is not one of the three kinds of not-knowing counts as perhaps applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from quaestor.connectors.kit.attempt import Attempt, Exchange, open_attempt
+from quaestor.connectors.kit.contract import (
+    Ambiguous,
+    Command,
+    Found,
+    NotKnown,
+    Submits,
+    Submitted,
+    Transient,
+)
+from quaestor.runtime.case import Case, IntentRow
+from quaestor.runtime.posting import LookNow, SendNow
+
+__all__ = ["Call", "Outcome", "SystemLink", "make_call"]
+
+_command_decoder = msgspec.json.Decoder(Command)
+# What a call may take beyond its requests' own time-outs before it is cut off.
+_GRACE_S = 1.0
+
+
+@dataclass(frozen=True)
+class SystemLink:
+    """A system as the runtime reaches it. Times in seconds.
+
+    A call may make several requests (token, CSRF, the post itself): `call_timeout_s` bounds them
+    all together, and the lease must outlast it.
+    """
+
+    name: str
+    connector: Submits
+    total_timeout_s: float
+    call_timeout_s: float
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is to be done for a case: a send or a look-up of its unresolved intent."""
+
+    case: Case
+    row: IntentRow
+    move: SendNow | LookNow
+    link: SystemLink
+    lane: str
+    began_at: datetime
+    send_before: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call. `ended_at` and `last_byte_by` are database time, reckoned on the
+    monotonic clock from the time of the claim; `elapsed_ms` is the whole call."""
+
+    call: Call
+    answer: Submitted | Found | NotKnown
+    last_byte_by: datetime
+    elapsed_ms: float
+    answered_monotonic: float
+    exchanges: tuple[Exchange, ...]
+
+
+async def make_call(
+    call: Call, claimed_monotonic: float, at: Callable[[str], None] | None
+) -> Outcome:
+    """Make the call; always returns, except when it is cancelled."""
+    attempt = Attempt(
+        send_before=call.send_before,
+        total_timeout_s=call.link.total_timeout_s,
+        correlation_id=call.case.document.correlation_id,
+        at=at if isinstance(call.move, SendNow) else None,
+    )
+    command = _command_decoder.decode(call.row.command)
+    began = time.monotonic()
+    with open_attempt(attempt):
+        answer = await _ask(call, command)
+    ended = time.monotonic()
+    return Outcome(
+        call=call,
+        answer=answer,
+        last_byte_by=call.began_at + timedelta(seconds=ended - claimed_monotonic),
+        elapsed_ms=(ended - began) * 1000,
+        answered_monotonic=ended,
+        exchanges=tuple(attempt.exchanges),
+    )
+
+
+async def _ask(call: Call, command: Command) -> Submitted | Found | NotKnown:
+    sends = isinstance(call.move, SendNow)
+    if time.monotonic() >= call.send_before:
+        # The event loop was starved: nothing left us, and nothing may leave any more.
+        return Transient("the lease has no time left for a call", system=False)
+    try:
+        async with asyncio.timeout(call.link.call_timeout_s + _GRACE_S):
+            if sends:
+                return await call.link.connector.submit(command, call.row.payload)
+            return await call.link.connector.find(command)
+    except NotKnown as error:
+        return error
+    except TimeoutError:
+        reason = "no answer within the time of a call"
+        return Ambiguous(reason, system=True) if sends else Transient(reason)
+    except Exception as error:  # noqa: BLE001 - an unforeseen exception is perhaps applied (§4)
+        reason = f"unforeseen {type(error).__name__} in the connector"
+        return Ambiguous(reason) if sends else Transient(reason, system=False)
