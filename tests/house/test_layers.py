@@ -16,6 +16,7 @@ CONFIG = ROOT / "pyproject.toml"
 ROOMS = (
     "cli/main.py",
     "app.py",
+    "project/files.py",
     "gateway/routes.py",
     "actions/cancel.py",
     "runtime/engine.py",
@@ -85,6 +86,7 @@ PLANTED = [
     ("budget/node.py", "from quaestor.approvals import rule", "Imports point down"),
     ("settings.py", "from quaestor.model import money", "Imports point down"),
     ("runtime/engine.py", "import quaestor.app", "Imports point down"),
+    ("runtime/engine.py", "from quaestor.project import files", "Imports point down"),
     ("pantry.py", "", "Imports point down"),
     ("flows/order.py", "import asyncio", "What decides performs no effect"),
     ("flows/order.py", "from quaestor.store import pool", "What decides performs no effect"),
