@@ -20,6 +20,7 @@ ROOMS = (
     "gateway/routes.py",
     "actions/cancel.py",
     "runtime/engine.py",
+    "runtime/posting.py",
     "flows/order.py",
     "validation/checks.py",
     "budget/node.py",
@@ -95,6 +96,7 @@ PLANTED = [
     ("model/money.py", "import random", "What decides performs no effect"),
     ("connectors/acme/mapping.py", "import asyncio", "What decides performs no effect"),
     ("connectors/acme/mapping.py", "from time import time", "What decides performs no effect"),
+    ("runtime/posting.py", "import asyncio", "The posting core performs no effect"),
     (
         "connectors/acme/client.py",
         "from quaestor.connectors.zenith import connector",

@@ -158,6 +158,7 @@ PLANTED = [
     (binary_fractions, "src/quaestor/connectors/acme/mapping/lines.py", "y = map(float, x)\n"),
     (clock_and_chance, "src/quaestor/flows/order.py", "import time\n"),
     (clock_and_chance, "src/quaestor/flows/order.py", "from random import choice\n"),
+    (clock_and_chance, "src/quaestor/runtime/posting_move.py", "import time\n"),
     (
         clock_and_chance,
         "src/quaestor/budget/period.py",
