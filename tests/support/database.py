@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,19 @@ import pytest
 import pytest_asyncio
 
 from quaestor.store.database import Database
-from quaestor.store.embedded import EmbeddedServer, ServerOwned, stop_left_behind
+from quaestor.store.embedded import EmbeddedServer, EmbeddedServerError, stop_left_behind
+from quaestor.store.embedded.lock import OwnerLock
 from quaestor.store.migrate import migrate
 
-__all__ = ["TestDatabase", "database", "database_server", "database_template", "empty_database"]
+__all__ = [
+    "TestDatabase",
+    "database",
+    "database_server",
+    "database_template",
+    "empty_database",
+    "place",
+    "session_place",
+]
 
 TEMPLATE = "quaestor_template"
 
@@ -34,6 +44,7 @@ _SETTINGS = {
     "full_page_writes": "off",
     "shared_buffers": "64MB",
     "max_connections": "200",
+    "file_copy_method": "clone",
 }
 _STRATEGY = "strategy file_copy"
 _names = (f"test_{number}" for number in itertools.count(1))
@@ -64,16 +75,38 @@ class TestDatabase:
 
 
 @pytest.fixture(scope="session")
-def database_server() -> Iterator[EmbeddedServer]:
-    """The server of this test process. It is gone with the session, data included."""
+def session_place() -> Iterator[Path]:
+    """A directory of this test process that the account of root's servers can pass through.
+
+    (pytest's own temporary directories are closed to it.) Whatever is in it goes with the session,
+    servers included; what a killed session left is removed by the next one.
+    """
     root = Path(tempfile.gettempdir()) / f"quaestor-tests-{os.geteuid()}"
     root.mkdir(mode=0o711, exist_ok=True)
     _sweep(root)
     directory = Path(tempfile.mkdtemp(dir=root, prefix="session-"))
     directory.chmod(0o711)
-    with EmbeddedServer.start(directory, settings=_SETTINGS, elsewhere=directory) as server:
+    lock = OwnerLock(directory / "session.lock")
+    assert lock.acquire(), "a sweeping twin was faster; run the tests again"
+    yield directory
+    _remove(directory)
+    lock.release()
+
+
+@pytest.fixture
+def place(session_place: Path) -> Path:
+    """An empty directory for this test alone, below `session_place`."""
+    directory = Path(tempfile.mkdtemp(dir=session_place, prefix="place-"))
+    directory.chmod(0o711)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def database_server(session_place: Path) -> Iterator[EmbeddedServer]:
+    """The server of this test process."""
+    data_dir = session_place / "server"
+    with EmbeddedServer.start(data_dir, settings=_SETTINGS, elsewhere=session_place) as server:
         yield server
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -129,12 +162,16 @@ def _in_own_loop(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what a killed test run left behind; a living one keeps its owner lock."""
-    for leftover in root.glob("session-*"):
-        if not (leftover / "postgres.lock").exists():
-            continue
-        try:
-            stop_left_behind(leftover)
-        except ServerOwned:
-            continue
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Remove what killed sessions left behind; a living one keeps its lock."""
+    for session in root.glob("session-*"):
+        lock = OwnerLock(session / "session.lock")
+        if (session / "session.lock").exists() and lock.acquire():
+            _remove(session)
+            lock.release()
+
+
+def _remove(session: Path) -> None:
+    for lock in session.rglob("postgres.lock"):
+        with suppress(EmbeddedServerError):
+            stop_left_behind(lock.parent)
+    shutil.rmtree(session, ignore_errors=True)

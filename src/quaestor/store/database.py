@@ -30,7 +30,6 @@ _ATTEMPTS = 5
 _BACKOFF_S = 0.01
 _BACKOFF_MAX_S = 0.5
 _CONNECT_TIMEOUT_S = 5.0
-_LOOK_UP_TIMEOUT_S = 10.0
 _LOOK_UP_PAUSE_S = 0.05
 _TIMELINE = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
 _TRANSACTION_IDENTITY = (
@@ -71,9 +70,12 @@ class Database:
     `acquire_timeout_s` for one gets `StorageUnavailable`.
     """
 
-    def __init__(self, pool: asyncpg.Pool, acquire_timeout_s: float) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, acquire_timeout_s: float, look_up_timeout_s: float
+    ) -> None:
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
+        self._look_up_timeout_s = look_up_timeout_s
 
     @classmethod
     async def connect(
@@ -88,14 +90,16 @@ class Database:
         acquire_timeout_s: float = 1.0,
         transaction_timeout_s: float = 30.0,
         idle_in_transaction_timeout_s: float = 10.0,
+        look_up_timeout_s: float = 10.0,
         on_connect: Callable[[Connection], Awaitable[None]] | None = None,
     ) -> Self:
         """Open a pool of `min_size` to `max_size` connections.
 
         `role` is what statements run as (None: the DSN's own user, for migrations). The server
         ends statements after `command_timeout_s`, transactions after `transaction_timeout_s`
-        (D4: the audit trail's horizon waits for the oldest one) and idle ones sooner. `on_connect`
-        runs on each new connection, before its first use. Raises `StorageUnavailable` and
+        (D4: the audit trail's horizon waits for the oldest one) and idle ones sooner. A lost
+        acknowledgement of a commit is looked up for `look_up_timeout_s` at most. `on_connect` runs
+        on each new connection, before its first use. Raises `StorageUnavailable` and
         `ServerTooOld`.
         """
         settings = {
@@ -123,7 +127,7 @@ class Database:
             )
         except (*_UNAVAILABLE, OSError, TimeoutError) as error:
             raise StorageUnavailable from error
-        return cls(pool, acquire_timeout_s)
+        return cls(pool, acquire_timeout_s, look_up_timeout_s)
 
     async def close(self) -> None:
         """Wait for lent connections to come back, then close them all."""
@@ -171,11 +175,11 @@ class Database:
         mark = TransactionMark()
         async with self.connection() as connection:
             transaction = connection.transaction(isolation=isolation, readonly=readonly)
-            with _storage_named():
+            with _storage_named(connection):
                 await transaction.start()
             mark.enter()
             try:
-                with _storage_named():
+                with _storage_named(connection):
                     if entities is not None:
                         await _let_through(connection, entities)
                     yield connection
@@ -222,20 +226,20 @@ class Database:
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         """The rows of one reading statement. What writes belongs into a transaction."""
         async with self.connection() as connection:
-            with _storage_named():
+            with _storage_named(connection):
                 rows: list[asyncpg.Record] = await connection.fetch(query, *values)
                 return rows
 
     async def fetchrow(self, query: str, *values: Any) -> asyncpg.Record | None:
         """The first row of one reading statement, or None."""
         async with self.connection() as connection:
-            with _storage_named():
+            with _storage_named(connection):
                 return await connection.fetchrow(query, *values)
 
     async def fetchval(self, query: str, *values: Any) -> Any:
         """The first value of the first row of one reading statement, or None."""
         async with self.connection() as connection:
-            with _storage_named():
+            with _storage_named(connection):
                 return await connection.fetchval(query, *values)
 
     async def _look_up(self, identity: tuple[str, str] | None, lost: BaseException) -> None:
@@ -244,7 +248,7 @@ class Database:
             # Nothing was written, so nothing can have been lost.
             return
         transaction, timeline = identity
-        deadline = asyncio.get_running_loop().time() + _LOOK_UP_TIMEOUT_S
+        deadline = asyncio.get_running_loop().time() + self._look_up_timeout_s
         while True:
             status = None
             with suppress(StorageUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -298,12 +302,25 @@ async def _require_version(dsn: str, timeout_s: float) -> None:
 
 
 @contextmanager
-def _storage_named() -> Iterator[None]:
+def _storage_named(connection: Connection | None = None) -> Iterator[None]:
     """Give the trouble of a server its name (F13, F14)."""
     try:
         yield
     except _UNAVAILABLE as error:
         raise StorageUnavailable from error
+    except asyncpg.InterfaceError as error:
+        # A connection that broke while nobody was looking is only found missing at its next use.
+        if connection is not None and _is_lost(connection):
+            raise StorageUnavailable from error
+        raise
+
+
+def _is_lost(connection: Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        # The pool has taken it back already.
+        return True
 
 
 def _backoff_s(attempt: int) -> float:
