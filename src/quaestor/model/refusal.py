@@ -98,6 +98,8 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("connector_auth_failed", "operator", "The system refuses our credentials."),
     ("connector_refused", "operator", "The connector cannot express this document."),
     ("question_unanswerable", "operator", "No connector of that system answers questions."),
+    ("ledger_unknown", "operator", "The entity has no ledger on the day of the document."),
+    ("seam_changes_approved", "operator", "A customer's own step changed what was approved."),
     # Flow and runtime.
     ("flow_failed", "operator", "A stage of the flow raised an unforeseen error."),
     ("flow_unknown", "operator", "No running release knows this flow, version or schema."),

@@ -1,0 +1,174 @@
+"""Bringing a document through its approval: ask the declared decider, hold his answer to ours.
+
+    approving ─► (asked, awaited) ─► deciding ─► approved: `ordering`
+        ▲                 └─ nobody answered ─► expiring          └─► rejected
+        └── a person retries
+
+A request names the version it asks about. A decision on an earlier request is read and laid
+aside: it says nothing about what stands there now.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from quaestor.approvals.decide import Approved, Declined, Insufficient, Undecided, VoteFinding
+from quaestor.approvals.decide import decide as decide_approval
+from quaestor.approvals.snapshot import ApprovalPolicy, ApprovalSnapshot
+from quaestor.flows.charging import buyer_of
+from quaestor.flows.kit.dossier import ApprovalRequested, Dossier
+from quaestor.flows.kit.effects import Record, Release, RequestApproval, Tell, WithdrawApproval
+from quaestor.flows.kit.reads import EntityBook
+from quaestor.flows.kit.step import Await, Done, Park, Step
+from quaestor.model.approval import ApprovalEvidence
+from quaestor.model.employee import Directory
+from quaestor.model.event import Decided
+from quaestor.model.rates import Rates
+from quaestor.model.refusal import Refusal, refuse
+from quaestor.model.requisition import Requisition
+
+__all__ = ["APPROVING_READS", "approving", "deciding", "expiring", "latest_request", "rejected"]
+
+APPROVING_READS: tuple[type, ...] = (ApprovalPolicy, EntityBook, Directory, Rates)
+
+
+def approving(dossier: Dossier) -> Step:
+    """An approval that came with the document is enough, if it is good; else ask the decider."""
+    return _decided(dossier, asks=True)
+
+
+def deciding(dossier: Dossier) -> Step:
+    """The decider answered; without a decision on the open request, wait on."""
+    return _decided(dossier, asks=False)
+
+
+def expiring(dossier: Dossier) -> Step:
+    """Nobody decided in time. Silence never approves (A16): the requester asks again or cancels."""
+    requisition: Requisition = dossier.document.body
+    request = latest_request(dossier)
+    withdrawn = () if request is None else (WithdrawApproval(request.request),)
+    refusal = refuse("approval_expired", request=request.request if request else "")
+    told = _told(requisition, "was not decided in time", refusal)
+    return Step((*withdrawn, told), Park(refusal.owner, refusal, resume="approving"))
+
+
+def rejected(dossier: Dossier) -> Step:
+    """The end of this version; a later one is a new cycle (A19)."""
+    return Step((), Done("rejected"))
+
+
+def latest_request(dossier: Dossier) -> ApprovalRequested | None:
+    """The newest request on the document's present version, open or closed."""
+    asked = _asked(dossier)
+    return asked[-1] if asked else None
+
+
+def _asked(dossier: Dossier) -> list[ApprovalRequested]:
+    found: list[ApprovalRequested] = []
+    while True:
+        result = dossier.results.get(_request_name(dossier, len(found) + 1))
+        if not isinstance(result, ApprovalRequested):
+            return found
+        found.append(result)
+
+
+def _request_name(dossier: Dossier, attempt: int) -> str:
+    return f"approval/{dossier.document.version}/{attempt}"
+
+
+def _decided(dossier: Dossier, *, asks: bool) -> Step:
+    requisition: Requisition = dossier.document.body
+    events = tuple(event for event in dossier.events if isinstance(event, Decided))
+    request = latest_request(dossier)
+    names = {"", request.request if request else ""}
+    on_this = tuple(event for event in events if event.request in names)
+    given = [event.evidence for event in on_this if event.evidence is not None]
+    evidence = given[-1] if given else requisition.approval
+    snapshot = _snapshot(dossier, evidence)
+    if isinstance(snapshot, Refusal):
+        return Step((), Park(snapshot.owner, snapshot, resume="approving"))
+    match decide_approval(snapshot):
+        case Approved(votes):
+            return Step((_recorded(evidence, "approved", votes),), "ordering", events)
+        case Declined(refusal, votes):
+            told = _told(requisition, "was rejected", refusal)
+            recorded = _recorded(evidence, "rejected", votes)
+            return Step((recorded, Release("reservation"), told), "rejected", events)
+        case Insufficient(refusal, votes):
+            # The decision stays unconsumed: once the directory is put right, the same votes are
+            # looked at again.
+            aside = tuple(event for event in events if event not in on_this)
+            recorded = _recorded(evidence, "insufficient", votes)
+            park = Park(refusal.owner, refusal, resume="approving")
+            return Step((recorded,), park, aside)
+        case Undecided():
+            return _waits(dossier, request, events, asks=asks)
+
+
+def _waits(
+    dossier: Dossier,
+    request: ApprovalRequested | None,
+    aside: tuple[Decided, ...],
+    *,
+    asks: bool,
+) -> Step:
+    policy = dossier.read(ApprovalPolicy)
+    requisition: Requisition = dossier.document.body
+    if policy.decider is None:
+        refusal = refuse("approval_evidence_insufficient", failed="nobody_to_ask")
+        return Step((), Park(refusal.owner, refusal, resume="approving"), aside)
+    limit = timedelta(days=policy.expire_after_days)
+    if request is not None and not asks:
+        until = (request.requested_at or dossier.now) + limit
+        return Step((), Await(("Decided",), "deciding", until, "expiring"), aside)
+    asked = RequestApproval(
+        _request_name(dossier, len(_asked(dossier)) + 1),
+        decider=policy.decider,
+        content_hash=dossier.document.content_hash,
+        version=dossier.document.version,
+        amount=requisition.total,
+        currency=requisition.currency,
+    )
+    return Step((asked,), Await(("Decided",), "deciding", dossier.now + limit, "expiring"), aside)
+
+
+def _snapshot(dossier: Dossier, evidence: ApprovalEvidence | None) -> ApprovalSnapshot | Refusal:
+    buyer = buyer_of(dossier)
+    if isinstance(buyer, Refusal):
+        return buyer
+    requisition: Requisition = dossier.document.body
+    people = (requisition.requester, requisition.preparer, requisition.beneficiary)
+    return ApprovalSnapshot(
+        policy=dossier.read(ApprovalPolicy),
+        entity=requisition.entity,
+        base_currency=buyer.entity.base_currency,
+        amount=requisition.total,
+        currency=requisition.currency,
+        on=buyer.day,
+        version=dossier.document.version,
+        content_hash=dossier.document.content_hash,
+        interested=frozenset(person for person in people if person),
+        directory=dossier.read(Directory),
+        rates=dossier.read(Rates),
+        evidence=evidence,
+    )
+
+
+def _recorded(
+    evidence: ApprovalEvidence | None, outcome: str, votes: tuple[VoteFinding, ...]
+) -> Record:
+    facts = {
+        "outcome": outcome,
+        "decided_by": evidence.decided_by if evidence else "",
+        "votes": ", ".join(
+            f"{vote.approver} for {vote.authority_of}: {vote.standing}"
+            if vote.authority_of != vote.approver
+            else f"{vote.approver}: {vote.standing}"
+            for vote in votes
+        ),
+    }
+    return Record("approval_evidence", facts)
+
+
+def _told(requisition: Requisition, what: str, refusal: Refusal) -> Tell:
+    return Tell("told", requisition.requester, f"Requisition {requisition.number} {what}.", refusal)

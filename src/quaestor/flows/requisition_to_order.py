@@ -1,0 +1,184 @@
+"""Requisition to order: every approved line is ordered once, or stands with somebody by name.
+
+    validating ─► reserving ─► approving ─► ordering ─► posting ─► answering ─► ordered ─► closed
+        ▲                        │   ▲                     ▲  (one group     │
+        │ a change          deciding │ expiring            │   after the     ▼
+        │                        └─► rejected              └── other) ◄─ committing
+
+    a cancellation, at every stage ─► cancelling ⇄ cancel_answered
+
+Budget, routing and crosswalks go by the day of submission in the entity's time zone. So the same
+document finds the same ledger, and with it the same posting key, on whatever day it is read again.
+
+A change is adopted as long as nothing of the document stands in a ledger. While a send is
+unresolved it waits; once an order exists it is a person's matter (`state_forbids_change`, N51).
+"""
+
+from __future__ import annotations
+
+from quaestor.flows.approving import (
+    APPROVING_READS,
+    approving,
+    deciding,
+    expiring,
+    latest_request,
+    rejected,
+)
+from quaestor.flows.charging import CHARGING_READS, charged
+from quaestor.flows.kit.dossier import Dossier, Refused, Reserved
+from quaestor.flows.kit.effects import Adjust, Adopt, Reserve, Tell, Withdraw, WithdrawApproval
+from quaestor.flows.kit.flow import Flow, Stage
+from quaestor.flows.kit.reads import EntityBook
+from quaestor.flows.kit.step import Park, Stay, Step
+from quaestor.flows.ordering import (
+    ORDERING_READS,
+    answering,
+    cancel_answered,
+    cancelling,
+    closed,
+    committing,
+    is_committed,
+    ordered,
+    ordering,
+    placed,
+    posting,
+)
+from quaestor.model.event import Cancel, Changed, Decided, Event
+from quaestor.model.refusal import Refusal, refuse
+from quaestor.model.requisition import Requisition
+from quaestor.validation.checks import ValidationFacts, first_obstacle, validate
+from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
+
+__all__ = ["REQUISITION_TO_ORDER", "interrupted", "reserving", "validating"]
+
+_BEFORE_DECISION = frozenset({"validating", "reserving", "approving", "deciding", "expiring"})
+_CANCELLING = frozenset({"cancelling", "cancel_answered"})
+
+
+# --- the way to an approval -----------------------------------------------------------------------
+
+
+def validating(dossier: Dossier) -> Step:
+    """Check the document, then hold its budget; a version that was held before is adjusted."""
+    requisition: Requisition = dossier.document.body
+    found = dossier.read(EntityBook).find(requisition.entity)
+    facts = ValidationFacts(
+        now=dossier.now,
+        policy=dossier.read(ValidationPolicy),
+        entity=found[0] if found else None,
+        suppliers=dossier.read(SupplierReplica),
+        chart=dossier.read(ChartReplica),
+    )
+    refusal = first_obstacle(validate(requisition, facts))
+    if refusal is not None:
+        return _refused(dossier, refusal)
+    lines = charged(dossier, requisition.lines)
+    if isinstance(lines, Refusal):
+        return _refused(dossier, lines)
+    # The newest result tells whether the budget was ever asked: what is then held, and whether
+    # it is anything at all, the ledger knows.
+    asks_again = "reservation" in dossier.results
+    effect = Adjust("reservation", lines) if asks_again else Reserve("reservation", lines)
+    return Step((effect,), "reserving")
+
+
+def reserving(dossier: Dossier) -> Step:
+    """No budget, no approval is asked for."""
+    match dossier.results.get("reservation"):
+        case Reserved():
+            return Step((), "approving")
+        case Refused(refusal):
+            return _refused(dossier, refusal)
+        case _:
+            return Step((), "validating")
+
+
+def _refused(dossier: Dossier, refusal: Refusal) -> Step:
+    requisition: Requisition = dossier.document.body
+    message = f"Requisition {requisition.number} cannot go on."
+    told = (Tell("told", requisition.requester, message, refusal),)
+    park = Park(refusal.owner, refusal, resume="validating")
+    return Step(told if refusal.owner == "requester" else (), park)
+
+
+# --- what comes in between ------------------------------------------------------------------------
+
+
+def interrupted(dossier: Dossier, event: Event) -> Step | None:
+    """A cancellation takes effect at every stage; a change until something stands in a ledger."""
+    match event:
+        case Cancel():
+            return _cancelled(dossier)
+        case Changed():
+            return _changed(dossier, event)
+        case Decided():
+            # Before the decision a stage reads it; afterwards it comes too late to matter.
+            return None if dossier.stage in _BEFORE_DECISION else Step((), Stay())
+        case _:
+            return None
+
+
+def _cancelled(dossier: Dossier) -> Step:
+    if dossier.stage in _CANCELLING:
+        return Step((), Stay())
+    unresolved = dossier.unresolved
+    if unresolved is not None:
+        # Perhaps it is in the ledger: never send it again, and cancel what it left there.
+        return Step((Withdraw(unresolved.name),), "cancelling")
+    return Step((), "cancelling")
+
+
+def _changed(dossier: Dossier, event: Changed) -> Step | None:
+    if dossier.stage in _CANCELLING or event.version <= dossier.document.version:
+        return Step((), Stay())
+    later = dossier.later
+    if dossier.unresolved is not None or later is None:
+        return None
+    orders = placed(dossier)
+    if not orders:
+        return _adopted(dossier, later.version)
+    if not all(is_committed(dossier, order.group) for order in orders):
+        return None
+    requisition: Requisition = dossier.document.body
+    numbers = ", ".join(order.document.number for order in orders)
+    refusal = refuse("state_forbids_change", version=str(event.version), orders=numbers)
+    message = f"Requisition {requisition.number} is ordered and cannot be changed."
+    told = Tell("told", requisition.requester, message, refusal)
+    return Step((told,), Park(refusal.owner, refusal))
+
+
+def _adopted(dossier: Dossier, version: int) -> Step:
+    request = latest_request(dossier)
+    withdrawn = () if request is None else (WithdrawApproval(request.request),)
+    known = tuple(
+        event for event in dossier.events if isinstance(event, Changed) and event.version <= version
+    )
+    return Step((Adopt("adopt", version), *withdrawn), "validating", known)
+
+
+REQUISITION_TO_ORDER = Flow(
+    name="requisition_to_order",
+    version=1,
+    document_type="requisition",
+    body=Requisition,
+    first="validating",
+    stages={
+        "validating": Stage(
+            validating, (*CHARGING_READS, ValidationPolicy, SupplierReplica, ChartReplica)
+        ),
+        "reserving": Stage(reserving),
+        "approving": Stage(approving, APPROVING_READS),
+        "deciding": Stage(deciding, APPROVING_READS),
+        "expiring": Stage(expiring),
+        "rejected": Stage(rejected),
+        "ordering": Stage(ordering, ORDERING_READS),
+        "posting": Stage(posting, ORDERING_READS),
+        "answering": Stage(answering, ORDERING_READS),
+        "committing": Stage(committing),
+        "ordered": Stage(ordered, ORDERING_READS),
+        "closed": Stage(closed),
+        "cancelling": Stage(cancelling),
+        "cancel_answered": Stage(cancel_answered),
+    },
+    interrupted=interrupted,
+)
