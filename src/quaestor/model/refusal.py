@@ -110,6 +110,6 @@ REFUSALS: dict[str, RefusalKind] = _table(
 )
 
 
-def refuse(code: str, **details: str) -> Refusal:
+def refuse(code: str, /, **details: str) -> Refusal:
     """The named refusal with its owner from the table; an unknown code is a `KeyError`."""
     return Refusal(code, REFUSALS[code].owner, details)

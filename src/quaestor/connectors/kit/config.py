@@ -1,0 +1,98 @@
+"""What every system's table `[systems.NAME]` in quaestor.toml may say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from quaestor.connectors.kit.auth import Auth, BasicAuth, BearerAuth, NoAuth, Secret
+from quaestor.connectors.kit.wires.http import HttpWire
+
+__all__ = [
+    "AuthConfig",
+    "BasicConfig",
+    "BearerConfig",
+    "NoAuthConfig",
+    "Resolve",
+    "SystemConfig",
+    "auth_of",
+    "http_wire",
+]
+
+Resolve = Callable[[str], Secret]
+"""Resolves a reference (`env:NAME`, `file:PATH`, `vault:…`) into its secret."""
+
+
+class NoAuthConfig(msgspec.Struct, frozen=True, tag="none", tag_field="kind"):
+    """The system asks for no credentials."""
+
+
+class BasicConfig(msgspec.Struct, frozen=True, tag="basic", tag_field="kind"):
+    """User and password. Both may be references; the password must be one."""
+
+    user: str
+    password: str
+
+
+class BearerConfig(msgspec.Struct, frozen=True, tag="bearer", tag_field="kind"):
+    """A long-lived access token, by reference."""
+
+    token: str
+
+
+AuthConfig = NoAuthConfig | BasicConfig | BearerConfig
+
+
+class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part that all systems share. Times in seconds.
+
+    `slots` is how many sends may be under way at a time. `settle_s` and `resend` stand in the
+    installation's manifest (DESIGN D3); `total_timeout_s` bounds each request.
+    """
+
+    connector: str
+    base_url: str
+    auth: AuthConfig = NoAuthConfig()
+    slots: int = 8
+    total_timeout_s: float = 30.0
+    connect_timeout_s: float = 5.0
+    settle_s: float | None = None
+    resend: Literal["allowed", "never"] = "allowed"
+
+
+def auth_of(config: AuthConfig, resolve: Resolve) -> Auth:
+    """The strategy with its secrets resolved."""
+    match config:
+        case BasicConfig(user, password):
+            return BasicAuth(
+                resolve(user).reveal() if _is_reference(user) else user, resolve(password)
+            )
+        case BearerConfig(token):
+            return BearerAuth(_constant(resolve, token))
+        case NoAuthConfig():
+            return NoAuth()
+
+
+def http_wire(config: SystemConfig, resolve: Resolve) -> HttpWire:
+    """The wire that this table describes."""
+    return HttpWire(
+        config.base_url,
+        auth=auth_of(config.auth, resolve),
+        slots=config.slots,
+        total_timeout_s=config.total_timeout_s,
+        connect_timeout_s=config.connect_timeout_s,
+    )
+
+
+def _is_reference(text: str) -> bool:
+    return text.startswith(("env:", "file:", "vault:"))
+
+
+def _constant(resolve: Resolve, reference: str) -> Callable[[bool], Awaitable[Secret]]:
+    async def token(renew: bool) -> Secret:
+        # Asking the store again is the renewal: a rotated secret is picked up without a restart.
+        return resolve(reference)
+
+    return token

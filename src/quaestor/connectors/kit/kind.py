@@ -1,0 +1,36 @@
+"""A kind of system: what the registry knows of a vendor before any installation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from quaestor.connectors.kit.config import SystemConfig
+from quaestor.connectors.kit.contract import Connector, Manifest
+from quaestor.connectors.kit.simulator import Simulated
+from quaestor.connectors.kit.wires.http import HttpWire
+
+__all__ = ["ConnectorKind", "SimulatorOptions"]
+
+
+class SimulatorOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What every simulator takes. `extra` is the vendor's own, `settle_s` its visibility delay."""
+
+    settle_s: float = 0.0
+    seed: int = 0
+    extra: Mapping[str, Any] = {}
+
+
+class ConnectorKind(msgspec.Struct, frozen=True):
+    """One vendor.
+
+    `manifest` is the vendor's own; an installation's connector may weaken it, never strengthen.
+    `config_type` is decoded from `[systems.NAME]`. `simulator` makes the vendor's behaviour.
+    """
+
+    manifest: Manifest
+    config_type: type[SystemConfig]
+    build: Callable[[Any, HttpWire], Connector]
+    simulator: Callable[[SimulatorOptions], Simulated] | None = None

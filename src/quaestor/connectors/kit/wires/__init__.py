@@ -1,0 +1,1 @@
+"""Wires: how bytes travel. They send once, record what went over, and decide nothing."""

@@ -1,0 +1,314 @@
+"""HTTP over aiohttp: one wire per system, each request sent at most once.
+
+aiohttp sends an idempotent request again by itself when a kept-alive connection turns out dead.
+Here nothing is ever sent twice unless the connector says so: a middleware turns that error into
+one that aiohttp does not retry. Redirects are not followed, cookies are the connector's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from aiohttp import payload
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from quaestor.connectors.kit.attempt import Attempt, Exchange, current_attempt
+from quaestor.connectors.kit.auth import Auth, NoAuth
+from quaestor.connectors.kit.classify import (
+    Answer,
+    Break,
+    Broke,
+    Hearing,
+    Voice,
+    known_or_raise,
+)
+from quaestor.connectors.kit.redact import masked_headers, safe_text, scrubbed
+from quaestor.store.guard import assert_outside_transaction
+
+__all__ = ["HttpRequest", "HttpWire"]
+
+RECORDED_BYTES_MAX = 64 * 1024
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """One request. `target` is path and query below the system's base address, percent-encoded.
+
+    `commits` says that it may create or change something there: its breaking is `Ambiguous`,
+    and the points `after_send` and `after_answer` are passed.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    commits: bool = False
+
+
+class _NotAgain(aiohttp.ClientError):
+    """Hides a dead kept-alive connection from aiohttp's own retry."""
+
+
+class _TooLarge(Exception):
+    """The answer passed the limit."""
+
+
+class _Late(Exception):
+    """The deadline passed before the first byte."""
+
+
+class _Ticket:
+    """What is known about one sending: whether bytes may have left, and until when they may."""
+
+    __slots__ = ("attempt", "send_before", "sent")
+
+    def __init__(self, attempt: Attempt | None) -> None:
+        self.attempt = attempt
+        self.send_before = attempt.send_before if attempt is not None else float("inf")
+        self.sent = False
+
+    def open_gate(self) -> None:
+        """The last moment at which not sending is still possible."""
+        if time.monotonic() >= self.send_before:
+            raise _Late
+        self.sent = True
+
+    def passed(self, point: str) -> None:
+        if self.attempt is not None:
+            self.attempt.passed(point)
+
+
+class _GatedBody(payload.BytesPayload):
+    """A body whose first byte passes the gate.
+
+    aiohttp holds the headers back until the body's first chunk, so that the gate stands before
+    the very first byte on the connection; a test proves it for the locked version.
+    """
+
+    def __init__(self, body: bytes, ticket: _Ticket) -> None:
+        super().__init__(body)
+        self._ticket = ticket
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self._ticket.open_gate()
+        await super().write_with_length(writer, content_length)
+        await _flushed(writer)
+        self._ticket.passed("after_send")
+
+
+async def _flushed(writer: AbstractStreamWriter) -> None:
+    """Wait until the transport holds nothing back any more."""
+    transport = writer.transport
+    if transport is not None and transport.get_write_buffer_size() > 0:
+        transport.set_write_buffer_limits(high=0)
+        await writer.drain()
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _NotAgain from error
+
+
+class HttpWire:
+    """The connections to one system.
+
+    The runtime holds at most `slots` sends at a time; the pool is larger, so that a send never
+    waits inside the client where no deadline sees it. Times in seconds, sizes in bytes.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: Auth | None = None,
+        slots: int = 8,
+        total_timeout_s: float = 30.0,
+        connect_timeout_s: float = 5.0,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("base_url must be http(s)://host[:port][/path] without credentials")
+        self._base = base_url.rstrip("/")
+        self._base_path = parts.path.rstrip("/")
+        self._auth: Auth = auth or NoAuth()
+        self._slots = slots
+        self._total_timeout_s = total_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._answer_bytes_max = answer_bytes_max
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def slots(self) -> int:
+        """How many sends the runtime may hold at a time."""
+        return self._slots
+
+    @property
+    def base_path(self) -> str:
+        """The path that stands before every target, without a slash at its end."""
+        return self._base_path
+
+    def safe(self, text: str) -> str:
+        """The vendor's sentence without our secrets, bounded, fit for a refusal."""
+        return safe_text(text, self._auth.secrets())
+
+    async def close(self) -> None:
+        """Close all connections. The wire may be used again afterwards."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def exchange(self, request: HttpRequest, hear: Hearing) -> Answer:
+        """Send once, and once more only where a fresh token may be accepted.
+
+        Returns answers in which a fact was stated; raises `Transient` or `Ambiguous`.
+        """
+        answer = await self._send(request, renew=False)
+        voice = hear(answer)
+        if voice is Voice.LOGIN and self._auth.renewable:
+            answer = await self._send(request, renew=True)
+            voice = hear(answer)
+        return known_or_raise(answer, voice, request.commits)
+
+    async def _send(self, request: HttpRequest, *, renew: bool) -> Answer:
+        assert_outside_transaction()
+        attempt = current_attempt()
+        headers = request.headers + tuple((await self._auth.headers(renew=renew)).items())
+        ticket = _Ticket(attempt)
+        started = time.perf_counter()
+        broken: Break | None = None
+        answer: Answer | None = None
+        try:
+            answer = await self._carried(request, headers, ticket)
+        except asyncio.CancelledError:
+            self._record(request, headers, None, started, "cancelled")
+            raise
+        except Exception as error:  # noqa: BLE001 - the table has a row for the unforeseen
+            broken = _break_of(error, ticket.sent)
+        self._record(request, headers, answer, started, broken.reason if broken else "")
+        # Raised here, outside of the handler: no chained error of the client carries headers on.
+        if answer is None:
+            raise (broken or Break(Broke.UNFORESEEN, True)).error(request.commits)
+        if request.commits:
+            ticket.passed("after_answer")
+        return answer
+
+    async def _carried(
+        self, request: HttpRequest, headers: tuple[tuple[str, str], ...], ticket: _Ticket
+    ) -> Answer:
+        attempt = ticket.attempt
+        timeout_s = attempt.total_timeout_s if attempt is not None else self._total_timeout_s
+        body: payload.Payload | None = None
+        if request.commits or request.body:
+            body = _GatedBody(request.body, ticket)
+        else:
+            ticket.open_gate()
+        async with asyncio.timeout(timeout_s):
+            async with self._opened().request(
+                request.method,
+                URL(self._base + request.target, encoded=True),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+            ) as response:
+                received = await self._read(response)
+                raw = tuple(
+                    (k.decode("latin-1"), v.decode("latin-1")) for k, v in response.raw_headers
+                )
+                return Answer(response.status, raw, received)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=2 * self._slots + 4,
+                    ttl_dns_cache=60,
+                    ssl=self._tls if self._tls is not None else True,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept-Encoding": "identity", "User-Agent": "quaestor"},
+                timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s),
+                middlewares=(_once,),
+                trust_env=False,
+            )
+        return self._session
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > self._answer_bytes_max:
+                raise _TooLarge
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _record(
+        self,
+        request: HttpRequest,
+        headers: tuple[tuple[str, str], ...],
+        answer: Answer | None,
+        started: float,
+        broke: str,
+    ) -> None:
+        attempt = current_attempt()
+        if attempt is None:
+            return
+        secrets = self._auth.secrets()
+        attempt.exchanges.append(
+            Exchange(
+                method=request.method,
+                target=self._base_path + request.target,
+                request_headers=masked_headers(headers),
+                request_body=scrubbed(request.body, secrets, RECORDED_BYTES_MAX),
+                status=answer.status if answer else 0,
+                response_headers=masked_headers(answer.headers) if answer else (),
+                response_body=scrubbed(answer.body, secrets, RECORDED_BYTES_MAX) if answer else b"",
+                elapsed_ms=(time.perf_counter() - started) * 1000.0,
+                broke=broke,
+            )
+        )
+
+
+def _break_of(error: Exception, sent: bool) -> Break:
+    """Which row of the table an error of the client belongs to. Its own text is not used."""
+    name = type(error).__name__
+    if isinstance(error, _Late) or isinstance(error.__cause__, _Late):
+        return Break(Broke.DEADLINE, False)
+    if isinstance(error, _TooLarge):
+        return Break(Broke.TOO_LARGE, sent)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Break(Broke.CONNECT_TIMEOUT, False)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorDNSError):
+        return Break(Broke.CONNECT, False, name)
+    if isinstance(error, TimeoutError):
+        return Break(Broke.TIMEOUT if sent else Broke.CONNECT_TIMEOUT, sent)
+    if isinstance(error, _NotAgain):
+        cause = error.__cause__
+        where = (
+            Broke.DISCONNECTED
+            if isinstance(cause, aiohttp.ServerDisconnectedError)
+            else Broke.RESET
+        )
+        return Break(where, sent)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Break(Broke.TRUNCATED, sent)
+    if isinstance(error, aiohttp.ClientOSError | ConnectionError):
+        return Break(Broke.RESET, sent)
+    return Break(Broke.UNFORESEEN, sent, name)
