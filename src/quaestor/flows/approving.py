@@ -1,8 +1,8 @@
 """Bringing a document through its approval: ask the declared decider, hold his answer to ours.
 
-    approving ─► (asked, awaited) ─► deciding ─► approved: `ordering`
-        ▲                 └─ nobody answered ─► expiring          └─► rejected
-        └── a person retries
+    approving ─► asking ─► (awaited) ─► deciding ─► approved: `ordering`
+                   ▲           └─ nobody answered      └─► rejected
+                   └─ retried ─── expiring ◄─┘
 
 A request names the version it asks about. A decision on an earlier request is read and laid
 aside: it says nothing about what stands there now.
@@ -10,7 +10,7 @@ aside: it says nothing about what stands there now.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from quaestor.approvals.decide import Approved, Declined, Insufficient, Undecided, VoteFinding
 from quaestor.approvals.decide import decide as decide_approval
@@ -27,19 +27,45 @@ from quaestor.model.rates import Rates
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.requisition import Requisition
 
-__all__ = ["APPROVING_READS", "approving", "deciding", "expiring", "latest_request", "rejected"]
+__all__ = [
+    "APPROVING_READS",
+    "approving",
+    "asking",
+    "deciding",
+    "expiring",
+    "latest_request",
+    "rejected",
+]
 
 APPROVING_READS: tuple[type, ...] = (ApprovalPolicy, EntityBook, Directory, Rates)
 
 
 def approving(dossier: Dossier) -> Step:
-    """An approval that came with the document is enough, if it is good; else ask the decider."""
-    return _decided(dossier, asks=True)
+    """A decision that is there already is enough, if it is good; else ask the decider."""
+    return _decided(dossier)
+
+
+def asking(dossier: Dossier) -> Step:
+    """Ask on the present content. An answer to an earlier request does not count any more."""
+    policy = dossier.read(ApprovalPolicy)
+    requisition: Requisition = dossier.document.body
+    if policy.decider is None:
+        refusal = refuse("approval_evidence_insufficient", failed="nobody_to_ask")
+        return Step((), Park(refusal.owner, refusal, resume="approving"))
+    asked = RequestApproval(
+        _request_name(dossier, len(_asked(dossier)) + 1),
+        decider=policy.decider,
+        content_hash=dossier.document.content_hash,
+        version=dossier.document.version,
+        amount=requisition.total,
+        currency=requisition.currency,
+    )
+    return Step((asked,), _awaited(dossier, dossier.now))
 
 
 def deciding(dossier: Dossier) -> Step:
     """The decider answered; without a decision on the open request, wait on."""
-    return _decided(dossier, asks=False)
+    return _decided(dossier)
 
 
 def expiring(dossier: Dossier) -> Step:
@@ -49,7 +75,7 @@ def expiring(dossier: Dossier) -> Step:
     withdrawn = () if request is None else (WithdrawApproval(request.request),)
     refusal = refuse("approval_expired", request=request.request if request else "")
     told = _told(requisition, "was not decided in time", refusal)
-    return Step((*withdrawn, told), Park(refusal.owner, refusal, resume="approving"))
+    return Step((*withdrawn, told), Park(refusal.owner, refusal, resume="asking"))
 
 
 def rejected(dossier: Dossier) -> Step:
@@ -76,7 +102,7 @@ def _request_name(dossier: Dossier, attempt: int) -> str:
     return f"approval/{dossier.document.version}/{attempt}"
 
 
-def _decided(dossier: Dossier, *, asks: bool) -> Step:
+def _decided(dossier: Dossier) -> Step:
     requisition: Requisition = dossier.document.body
     events = tuple(event for event in dossier.events if isinstance(event, Decided))
     request = latest_request(dossier)
@@ -102,34 +128,14 @@ def _decided(dossier: Dossier, *, asks: bool) -> Step:
             park = Park(refusal.owner, refusal, resume="approving")
             return Step((recorded,), park, aside)
         case Undecided():
-            return _waits(dossier, request, events, asks=asks)
+            if request is None or dossier.stage == "approving":
+                return Step((), "asking", events)
+            return Step((), _awaited(dossier, request.requested_at or dossier.now), events)
 
 
-def _waits(
-    dossier: Dossier,
-    request: ApprovalRequested | None,
-    aside: tuple[Decided, ...],
-    *,
-    asks: bool,
-) -> Step:
-    policy = dossier.read(ApprovalPolicy)
-    requisition: Requisition = dossier.document.body
-    if policy.decider is None:
-        refusal = refuse("approval_evidence_insufficient", failed="nobody_to_ask")
-        return Step((), Park(refusal.owner, refusal, resume="approving"), aside)
-    limit = timedelta(days=policy.expire_after_days)
-    if request is not None and not asks:
-        until = (request.requested_at or dossier.now) + limit
-        return Step((), Await(("Decided",), "deciding", until, "expiring"), aside)
-    asked = RequestApproval(
-        _request_name(dossier, len(_asked(dossier)) + 1),
-        decider=policy.decider,
-        content_hash=dossier.document.content_hash,
-        version=dossier.document.version,
-        amount=requisition.total,
-        currency=requisition.currency,
-    )
-    return Step((asked,), Await(("Decided",), "deciding", dossier.now + limit, "expiring"), aside)
+def _awaited(dossier: Dossier, since: datetime) -> Await:
+    limit = timedelta(days=dossier.read(ApprovalPolicy).expire_after_days)
+    return Await(("Decided",), "deciding", since + limit, "expiring")
 
 
 def _snapshot(dossier: Dossier, evidence: ApprovalEvidence | None) -> ApprovalSnapshot | Refusal:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from quaestor.flows.approving import (
     APPROVING_READS,
     approving,
+    asking,
     deciding,
     expiring,
     latest_request,
@@ -51,7 +52,9 @@ from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationP
 
 __all__ = ["REQUISITION_TO_ORDER", "interrupted", "reserving", "validating"]
 
-_BEFORE_DECISION = frozenset({"validating", "reserving", "approving", "deciding", "expiring"})
+_BEFORE_DECISION = frozenset(
+    {"validating", "reserving", "approving", "asking", "deciding", "expiring"}
+)
 _CANCELLING = frozenset({"cancelling", "cancel_answered"})
 
 
@@ -168,6 +171,7 @@ REQUISITION_TO_ORDER = Flow(
         ),
         "reserving": Stage(reserving),
         "approving": Stage(approving, APPROVING_READS),
+        "asking": Stage(asking, APPROVING_READS),
         "deciding": Stage(deciding, APPROVING_READS),
         "expiring": Stage(expiring),
         "rejected": Stage(rejected),
