@@ -75,7 +75,7 @@ class SystemSettings(msgspec.Struct, frozen=True):
     simulator: SimulatorSettings = SimulatorSettings()
     slots: Annotated[int, Meta(ge=1, le=1000)] = 8
     total_timeout_s: Seconds = 30.0
-    connect_timeout_s: Seconds = 5.0
+    connect_timeout_s: Seconds | None = None
     settle_s: SecondsOrNone | None = None
     resend: Literal["allowed", "never"] = "allowed"
     order_per_address: bool = False
@@ -122,7 +122,7 @@ def settings_faults(settings: Settings) -> Iterator[Fault]:
                 f"be written before the lease of {deployment.lease_s:g} s ends",
                 f"at least {longest:g}, or a smaller {key}.total_timeout_s",
             )
-        if system.connect_timeout_s > system.total_timeout_s:
+        if (system.connect_timeout_s or 0) > system.total_timeout_s:
             yield Fault(
                 "timeout_longer_than_total",
                 f"{key}.connect_timeout_s",
