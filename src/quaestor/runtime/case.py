@@ -7,7 +7,7 @@ changes its work row meanwhile, so the outcome of a send is decided on the case 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -94,6 +94,7 @@ class Case:
     fence: int
     woken: int
     changed_at: datetime
+    was_due: datetime | None = None
     events: list[Arrived] = field(default_factory=list)
     intents: dict[str, IntentRow] = field(default_factory=dict)
     later: Document | None = None
@@ -126,6 +127,16 @@ class Case:
     def _view(self, name: str, sent: SentIntent) -> SendView:
         state = standing(self.intents[name].core)
         return SendView(name, sent.key, sent.system, sent.action, sent.generation, state)
+
+    def copy(self) -> Case:
+        """A case to decide on, with nothing decided yet; this one stays as it is."""
+        made = replace(
+            self,
+            events=list(self.events),
+            intents={name: replace(row) for name, row in self.intents.items()},
+        )
+        fresh_decisions(made)
+        return made
 
     def snapshot(self) -> tuple[Any, ...]:
         """What `restore` needs to undo the effects of a step that could not be taken whole."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -25,8 +26,8 @@ from quaestor.store import Connection
 __all__ = ["Claimed", "Dispatch", "load_arrivals", "pack_body", "unpack"]
 
 _ROW = """
-document_id, flow, flow_version, release, stage, state, lane, lane_since, lease_until, fence,
-woken, woken_seen, outcome, parked_at
+document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence, woken,
+woken_seen, outcome, quaestor.clock() as now
 """
 _FREE = """
 w.lease_until < quaestor.clock() and w.document_id <> all($3::bigint[])
@@ -48,7 +49,7 @@ select taken.* from (
 # A document that a worker died with is claimed alone (D5).
 _CLAIM_SUSPECT = f"""
 select {_ROW} from quaestor.work w
-where w.deaths > 0 and (w.due_at <= quaestor.clock() or w.woken <> w.woken_seen) and {_FREE}
+where w.deaths > 0 and w.deaths < 3 and (w.due_at <= quaestor.clock() or w.woken <> w.woken_seen) and {_FREE}
   and $1::text[] is not null and $2::int[] is not null and $6::int is not null
 order by w.document_id limit 1 for update skip locked
 """
@@ -88,6 +89,12 @@ class Claimed:
     @property
     def document_id(self) -> int:
         return int(self.row["document_id"])
+
+    @property
+    def now(self) -> datetime:
+        """Database time of the claim."""
+        at: datetime = self.row["now"]
+        return at
 
 
 @dataclass(frozen=True)
@@ -164,6 +171,7 @@ class Dispatch:
             fence=work["fence"],
             woken=work["woken"],
             changed_at=row["changed_at"],
+            was_due=work["due_at"],
             outcome=work["outcome"],
         )
 

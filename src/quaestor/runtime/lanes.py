@@ -1,13 +1,13 @@
-"""Lanes: free send slots per target system and entity, and the circuit of each system.
+"""Lanes: who may be sent now. A lane is a target system for one entity; slots are the system's.
 
-A document is claimed for a lane only while the lane has a free slot, so that a send never queues
+A document is claimed for a lane only while its system has a free slot, so that a send never queues
 anywhere but in the database (DESIGN D5). A system in trouble closes all of its lanes: its
 documents wait there, uncounted and unparked, and one probe at a time decides (D6).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["Circuit", "Lanes", "lane_name", "system_of"]
@@ -60,55 +60,69 @@ class Circuit:
 
 @dataclass(slots=True)
 class Lanes:
-    """Slots of this worker. `slots` is the number of sends at once per lane, by system."""
+    """Slots of this worker. `slots` is how many calls one system takes at once, by system.
+
+    The slots of a system are shared by its lanes: each lane that had work lately may claim its
+    share, and the order of the lanes rotates, so that no entity waits behind another's flood.
+    """
 
     slots: Mapping[str, int]
     slots_default: int = 8
     _taken: dict[str, int] = field(default_factory=dict)
     _circuits: dict[str, Circuit] = field(default_factory=dict)
+    _busy: dict[str, set[str]] = field(default_factory=dict)
+    _turn: int = 0
 
     def circuit(self, system: str) -> Circuit:
         """The circuit of a system, closed at first."""
         return self._circuits.setdefault(system, Circuit())
 
-    def free(self, lane: str, now: float) -> int:
-        """How many documents of this lane may be sent at this moment."""
-        system = system_of(lane)
+    def circuits(self) -> Mapping[str, Circuit]:
+        """All circuits, by system."""
+        return self._circuits
+
+    def free(self, system: str, now: float) -> int:
+        """How many calls this system takes at this moment; one probe while its circuit is open."""
         circuit = self.circuit(system)
         if circuit.open:
             return 1 if now >= circuit.probe_at and not circuit.probing else 0
-        return max(0, self.slots.get(system, self.slots_default) - self._taken.get(lane, 0))
+        return max(0, self.slots.get(system, self.slots_default) - self._taken.get(system, 0))
 
-    def free_all(self, lanes: Iterable[str], now: float) -> dict[str, int]:
-        """Lanes with at least one free slot; of an open system at most one lane probes."""
+    def shares(self, lanes: Sequence[str], now: float) -> dict[str, int]:
+        """How many documents may be claimed per lane; lanes of a system without a slot are out."""
+        if not lanes:
+            return {}
+        self._turn = (self._turn + 1) % len(lanes)
         found: dict[str, int] = {}
-        probed: set[str] = set()
-        for lane in lanes:
-            count = self.free(lane, now)
+        for lane in (*lanes[self._turn :], *lanes[: self._turn]):
             system = system_of(lane)
-            if count == 0 or system in probed:
-                continue
-            if self.circuit(system).open:
-                probed.add(system)
-            found[lane] = count
+            free = self.free(system, now)
+            if free:
+                found[lane] = -(-free // max(1, len(self._busy.get(system, ()))))
         return found
+
+    def saw_work(self, lanes: Iterable[str]) -> None:
+        """These lanes had documents in the last claim."""
+        self._busy = {}
+        for lane in lanes:
+            self._busy.setdefault(system_of(lane), set()).add(lane)
 
     def take(self, lane: str, now: float) -> bool:
         """Take one slot; false when none is free."""
-        if self.free(lane, now) == 0:
+        system = system_of(lane)
+        if self.free(system, now) == 0:
             return False
-        circuit = self.circuit(system_of(lane))
-        if circuit.open:
-            circuit.probing = True
-        self._taken[lane] = self._taken.get(lane, 0) + 1
+        circuit = self.circuit(system)
+        circuit.probing = circuit.open
+        self._taken[system] = self._taken.get(system, 0) + 1
         return True
 
     def give_back(self, lane: str) -> None:
         """Return a slot that was taken."""
-        self._taken[lane] -= 1
-        circuit = self.circuit(system_of(lane))
-        circuit.probing = False
+        system = system_of(lane)
+        self._taken[system] -= 1
+        self.circuit(system).probing = False
 
     def taken(self) -> int:
-        """Sends and look-ups in flight."""
+        """Calls in flight."""
         return sum(self._taken.values())

@@ -48,6 +48,7 @@ from quaestor.connectors.kit.contract import (
     Ambiguous,
     Applied,
     Found,
+    Guarantee,
     NotKnown,
     Pending,
     Permanent,
@@ -268,7 +269,8 @@ def looked(intent: Intent, started_at: datetime, now: datetime, found: Found | N
             refusal = refuse("erp_duplicate", numbers=numbers)
             return _rest(replace(_doubtful(intent, now), exists=True, parked=refusal), now)
         case Pending():
-            return replace(_doubtful(intent, now), state=IntentState.PENDING)
+            # The job is what took the reference; when it has ended, nothing speaks for a document.
+            return replace(_doubtful(intent, now), state=IntentState.PENDING, exists=False)
         case Absent():
             return _absent(intent, started_at, now)
         case Permanent():
@@ -287,8 +289,16 @@ def _absent(intent: Intent, started_at: datetime, now: datetime) -> Intent:
     if intent.settled_at is None or started_at < intent.settled_at:
         return intent
     if intent.exists:
-        # Two of the system's own words contradict each other: ask again, then ask a person.
-        return replace(intent, look_failures=intent.look_failures + 1)
+        # Two of the system's own words contradict each other. Where its reference is unique the
+        # same bytes may ask it once more (what took the reference may be gone); a person then.
+        may_ask = (
+            intent.guarantee.guarantee is Guarantee.UNIQUE
+            and intent.guarantee.resend == "allowed"
+            and not intent.withdrawn
+            and intent.rejected is None
+        )
+        counted = intent.look_failures + 1
+        return replace(intent, exists=not may_ask, look_failures=counted)
     return _rest(_nothing_there(intent, intent.guarantee.resend == "never"), now)
 
 
@@ -362,8 +372,9 @@ def told(intent: Intent, now: datetime, found: Applied | Absent) -> Intent:
         raise ValueError(f"there is nothing to tell: the intent is {intent.state}")
     if isinstance(found, Applied):
         return _resolved(intent, now, Withdrawn(found) if intent.withdrawn else found)
-    cleared = replace(_nothing_there(intent, forbidden=False), parked=None)
-    return retried(_rest(cleared, now), now) if cleared.outcome is None else cleared
+    told_so = replace(_nothing_there(intent, forbidden=False), parked=None, touched_at=now)
+    rested = _rest(told_so, now)
+    return rested if rested.state is IntentState.RESOLVED else retried(rested, now)
 
 
 def perhaps_sent(intent: Intent, last_byte_by: datetime) -> Intent:

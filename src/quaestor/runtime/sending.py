@@ -16,6 +16,7 @@ import msgspec
 
 from quaestor.connectors.kit.attempt import Attempt, Exchange, open_attempt
 from quaestor.connectors.kit.contract import (
+    DEADLINE_PASSED,
     Ambiguous,
     Command,
     Found,
@@ -30,27 +31,27 @@ from quaestor.runtime.posting import LookNow, SendNow
 __all__ = ["Call", "Outcome", "SystemLink", "make_call"]
 
 _command_decoder = msgspec.json.Decoder(Command)
-# What a call may take beyond its requests' own time-outs before it is cut off.
-_GRACE_S = 1.0
+# What the last request may take beyond its own time-out before the whole call is cut off.
+_GRACE_S = 0.25
 
 
 @dataclass(frozen=True)
 class SystemLink:
-    """A system as the runtime reaches it. Times in seconds.
-
-    A call may make several requests (token, CSRF, the post itself): `call_timeout_s` bounds them
-    all together, and the lease must outlast it.
-    """
+    """A system as the runtime reaches it; `total_timeout_s` bounds each of its requests."""
 
     name: str
     connector: Submits
     total_timeout_s: float
-    call_timeout_s: float
 
 
 @dataclass(frozen=True)
 class Call:
-    """What is to be done for a case: a send or a look-up of its unresolved intent."""
+    """What is to be done for a case: a send or a look-up of its unresolved intent.
+
+    A call may make several requests (token, CSRF, the post itself). None begins after
+    `send_before` (monotonic), and none outlasts its time-out, so the call ends within the lease.
+    `began_at` is database time of the claim, never later than the call's own beginning.
+    """
 
     case: Case
     row: IntentRow
@@ -63,8 +64,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a call. `ended_at` and `last_byte_by` are database time, reckoned on the
-    monotonic clock from the time of the claim; `elapsed_ms` is the whole call."""
+    """What came of a call.
+
+    `last_byte_by` is database time, reckoned on the monotonic clock from the time of the claim.
+    """
 
     call: Call
     answer: Submitted | Found | NotKnown
@@ -103,9 +106,12 @@ async def _ask(call: Call, command: Command) -> Submitted | Found | NotKnown:
     sends = isinstance(call.move, SendNow)
     if time.monotonic() >= call.send_before:
         # The event loop was starved: nothing left us, and nothing may leave any more.
-        return Transient("the lease has no time left for a call", system=False)
+        return Transient(
+            "the lease has no time left for a call", code=DEADLINE_PASSED, system=False
+        )
+    ends = call.send_before + call.link.total_timeout_s + _GRACE_S
     try:
-        async with asyncio.timeout(call.link.call_timeout_s + _GRACE_S):
+        async with asyncio.timeout_at(ends):
             if sends:
                 return await call.link.connector.submit(command, call.row.payload)
             return await call.link.connector.find(command)

@@ -173,6 +173,16 @@ create table quaestor.intent (
 create index intent_reconcile on quaestor.intent (reconcile_at) where reconcile_at is not null;
 call quaestor.guard_rows('quaestor.intent');
 
+-- Answers that could not be recorded where they belong. Nothing here can refuse one.
+create table quaestor.outcome_spool (
+    at          timestamptz,
+    document_id bigint,
+    fence       bigint,
+    key         text,
+    answer      bytea,
+    error       text
+);
+
 create table quaestor.crossref (
     system      text not null,
     kind        text not null,
@@ -286,7 +296,8 @@ grant select, insert, update on
     quaestor.budget_balance, quaestor.release_current, quaestor.system_state, quaestor.worker
     to quaestor_worker;
 grant select, insert on
-    quaestor.document_body, quaestor.crossref, quaestor.budget_entry, quaestor.release, quaestor.epoch
+    quaestor.document_body, quaestor.crossref, quaestor.budget_entry, quaestor.release, quaestor.epoch,
+    quaestor.outcome_spool
     to quaestor_worker;
 grant delete on quaestor.worker to quaestor_worker;
 grant select, insert on quaestor.document, quaestor.document_body, quaestor.inbox to quaestor_gateway;

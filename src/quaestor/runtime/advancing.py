@@ -1,0 +1,144 @@
+"""Advancing: carry cases on inside one transaction, and save what was decided.
+
+The claim and the outcome use the same way: pure progress until every case needs time or a slot,
+budget effects in rounds, then intents, work, audit trail. No network call happens here (I10).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from quaestor.flows.kit.flow import Flow
+from quaestor.runtime.case import Case
+from quaestor.runtime.lanes import Lanes
+from quaestor.runtime.ledger import carry_out
+from quaestor.runtime.posting import SendNow, begin_look, begin_send, reconcile_due
+from quaestor.runtime.progress import World, proceed
+from quaestor.runtime.receiving import begin_children, wake_documents
+from quaestor.runtime.recording import Recorder
+from quaestor.runtime.saving import Flight, save_cases
+from quaestor.runtime.sending import Call, SystemLink
+from quaestor.store import Connection
+
+__all__ = ["Advance", "Batch"]
+
+# Between the end of the last request and the end of the lease: time to come back and be recorded.
+MARGIN_S = 0.5
+
+
+@dataclass
+class Batch:
+    """One transaction's cases. `taken` are slots to give back when it does not commit."""
+
+    cases: list[Case]
+    now: datetime
+    claimed_monotonic: float
+    claiming: bool
+    taken: list[str] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What advancing needs. `lease_s` is longer than any request's time-out plus the margin."""
+
+    world: World
+    flows: Mapping[str, Flow]
+    lanes: Lanes
+    links: Mapping[str, SystemLink]
+    recorder: Recorder
+    lease_s: float
+    reconcile_every_s: float
+
+    async def run(self, connection: Connection, batch: Batch) -> list[Case]:
+        """Advance and save; `batch.calls` are to be made once the transaction has committed.
+
+        Returns the cases whose fence still held.
+        """
+        pending: Sequence[Case] = batch.cases
+        while pending:
+            for case in pending:
+                proceed(case, self.world, batch.now)
+            pending = [case for case in pending if case.budget]
+            if pending:
+                await carry_out(connection, pending, batch.now)
+        flights = [Flight(case, self._launch(batch, case)) for case in batch.cases]
+        kept = await save_cases(connection, flights, batch.now, claiming=batch.claiming)
+        held = {case.document.id for case in kept}
+        for call in [call for call in batch.calls if call.case.document.id not in held]:
+            batch.calls.remove(call)
+            batch.taken.remove(call.lane)
+            self.lanes.give_back(call.lane)
+        await begin_children(connection, kept, self.flows, batch.now)
+        await wake_documents(connection, kept, batch.now)
+        await self.recorder.record(connection, kept, batch.now)
+        return kept
+
+    def give_back(self, batch: Batch) -> None:
+        """The transaction did not commit: nothing will be called."""
+        for lane in batch.taken:
+            self.lanes.give_back(lane)
+        batch.taken, batch.calls = [], []
+
+    def _launch(self, batch: Batch, case: Case) -> datetime | None:
+        """The end of the lease where the case goes on the wire; `None` where it is given back."""
+        self._plan_reconciling(case)
+        if case.move is None:
+            case.lane, case.lane_since = "", None
+            return None
+        row = case.sending_row
+        assert row is not None
+        case.lane = row.lane
+        if not self.lanes.take(row.lane, time.monotonic()):
+            # It keeps its place: oldest due first.
+            case.lane_since = case.lane_since or batch.now
+            case.due_at = case.was_due or batch.now
+            return None
+        batch.taken.append(row.lane)
+        # The claim began before this reading of the clock, so the deadline errs on the safe side.
+        lease_until = batch.now + timedelta(seconds=self.lease_s)
+        link = self.links[row.system]
+        if isinstance(case.move, SendNow):
+            row.core = begin_send(row.core, batch.now, lease_until)
+            case.note(
+                "send",
+                "begun",
+                system=row.system,
+                name=row.name,
+                attempt=row.core.attempts,
+                details={
+                    "key": row.core.key,
+                    "sha256": hashlib.sha256(row.payload).hexdigest(),
+                },
+            )
+        else:
+            row.core = begin_look(row.core, batch.now)
+        row.is_changed = True
+        case.lane_since = None
+        # A worker that dies leaves the document due at the end of its lease.
+        case.due_at = lease_until
+        batch.calls.append(
+            Call(
+                case=case,
+                row=row,
+                move=case.move,
+                link=link,
+                lane=row.lane,
+                began_at=batch.now,
+                send_before=batch.claimed_monotonic
+                + self.lease_s
+                - link.total_timeout_s
+                - MARGIN_S,
+            )
+        )
+        return lease_until
+
+    def _plan_reconciling(self, case: Case) -> None:
+        """What was sent again after a look that found nothing is looked at once more (D3)."""
+        for row in case.intents.values():
+            if row.is_changed:
+                row.reconcile_at = reconcile_due(row.core, self.reconcile_every_s)

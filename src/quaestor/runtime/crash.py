@@ -1,0 +1,33 @@
+"""Crash points: the process kills itself where a test wants it to die (DESIGN §5).
+
+Honoured only where the command line allowed it; in production there is nothing to switch on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+__all__ = ["CRASH_POINTS", "crash_hook", "no_crash"]
+
+CRASH_POINTS = ("before_intent", "after_intent", "after_send", "after_answer", "before_outcome")
+
+
+def no_crash(_: str) -> None:
+    """The hook of every worker that nobody wants to kill."""
+
+
+def crash_hook(point: str) -> Callable[[str], None]:
+    """A hook that kills this process, as `kill -9` would, the first time it passes `point`.
+
+    Raises `ValueError` for a point that does not exist.
+    """
+    if point not in CRASH_POINTS:
+        raise ValueError(f"{point} is none of {', '.join(CRASH_POINTS)}")
+
+    def at(passed: str) -> None:
+        if passed == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return at

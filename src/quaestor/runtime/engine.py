@@ -1,0 +1,221 @@
+"""The engine: one worker. Claims what is due, makes the calls, has the outcomes committed.
+
+Three loops share one event loop: claiming, committing outcomes, and upkeep (heartbeat, documents
+of dead workers, waits that are too long, the epoch). Every call runs in a task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from quaestor.runtime.advancing import Advance, Batch
+from quaestor.runtime.case import Case
+from quaestor.runtime.crash import no_crash
+from quaestor.runtime.dispatch import Dispatch
+from quaestor.runtime.outcomes import OutcomeWriter
+from quaestor.runtime.sending import Call, make_call
+from quaestor.runtime.upkeep import Upkeep
+from quaestor.store import Connection, Database, StorageUnavailable
+
+__all__ = ["Engine", "EngineOptions"]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Limits of one worker. Times in seconds.
+
+    `batch_max` documents per claim that need no slot yet, `in_flight_max` calls at once over all
+    systems; a claim that found nothing is followed by the next after `idle_min_s`, doubling up
+    to `idle_max_s`. `shutdown_s` is what a stop may take for calls under way to come back.
+    """
+
+    batch_max: int = 80
+    in_flight_max: int = 400
+    idle_min_s: float = 0.005
+    idle_max_s: float = 0.25
+    shutdown_s: float = 10.0
+
+
+@dataclass
+class Engine:
+    """One worker process's engine. `run` returns after `stop`."""
+
+    database: Database
+    dispatch: Dispatch
+    advance: Advance
+    upkeep: Upkeep
+    lane_names: Sequence[str]
+    options: EngineOptions = field(default_factory=EngineOptions)
+    at: Callable[[str], None] = no_crash
+
+    def __post_init__(self) -> None:
+        self.outcomes = OutcomeWriter(
+            self.database, self.advance, self._launch, self._finished, self.at
+        )
+        self._in_flight: set[int] = set()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._nudged = asyncio.Event()
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until `stop` is called; then let calls under way come back and be recorded."""
+        await self.upkeep.begin()
+        loops = [
+            asyncio.create_task(self._guard(self.outcomes.run), name="outcomes"),
+            asyncio.create_task(self._guard(self._upkeep_loop), name="upkeep"),
+        ]
+        try:
+            await self._claim_loop()
+            await self._drain()
+        finally:
+            for loop in loops:
+                loop.cancel()
+            for call in self._calls:
+                call.cancel()
+            await asyncio.gather(*loops, *self._calls, return_exceptions=True)
+            await self.upkeep.end()
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns when what is under way has come back."""
+        self._stopping.set()
+        self._nudged.set()
+
+    def nudge(self) -> None:
+        """Something came in: claim at once."""
+        self._nudged.set()
+
+    async def _guard(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                await loop()
+            except StorageUnavailable:
+                await asyncio.sleep(0.5)
+            except Exception:  # noqa: BLE001 - see the next line
+                # A loop that dies would leave the worker half alive: it is begun again, loudly.
+                _log.exception("loop_failed", loop=loop.__qualname__)
+                await asyncio.sleep(0.5)
+
+    async def _drain(self) -> None:
+        """A document on the wire at the end is not lost: its lease ends, and it is looked for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.shutdown_s):
+                # What comes back may have been followed by the next send of the same document.
+                while self._calls or not self.outcomes.is_idle:
+                    if self._calls:
+                        await asyncio.wait(self._calls)
+                    await self.outcomes.idle()
+
+    # --- claiming -------------------------------------------------------------------------------
+
+    async def _claim_loop(self) -> None:
+        idle_s = self.options.idle_min_s
+        while not self._stopping.is_set():
+            taken = 0
+            try:
+                if self.upkeep.may_send and len(self._in_flight) < self.options.in_flight_max:
+                    taken = await self._claim()
+            except StorageUnavailable as error:
+                _log.warning("storage_unavailable", reason=str(error))
+                idle_s = self.options.idle_max_s
+            except Exception:  # noqa: BLE001 - the documents of the claim own it, not the worker
+                _log.exception("claim_failed")
+                idle_s = self.options.idle_max_s
+            idle_s = self.options.idle_min_s if taken else min(self.options.idle_max_s, idle_s * 2)
+            if not taken:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._nudged.wait(), idle_s)
+                self._nudged.clear()
+
+    async def _claim(self) -> int:
+        """One claim: locks, reads, decides, saves; the calls begin once it is committed."""
+        count = await self._claim_some(suspects=False)
+        if self.upkeep.suspects:
+            count += await self._claim_some(suspects=True)
+        return count
+
+    async def _claim_some(self, *, suspects: bool) -> int:
+        claimed_monotonic = time.monotonic()
+        lanes = self.advance.lanes.shares(self.lane_names, claimed_monotonic)
+        room = self.options.in_flight_max - len(self._in_flight)
+        # What needs no slot yet comes last, so that it takes none from who waits in a lane.
+        lanes[""] = max(1, min(self.options.batch_max, room))
+        batches: list[Batch] = []
+
+        async def work(connection: Connection) -> list[Case]:
+            while batches:
+                self.advance.give_back(batches.pop())
+            claimed = await self.dispatch.claim(
+                connection,
+                lanes,
+                woken_max=self.options.batch_max,
+                in_flight=sorted(self._in_flight),
+                suspects=suspects,
+            )
+            if not claimed:
+                return []
+            # Written outside of this transaction: if a stage kills the process, it stays.
+            await self.upkeep.declare([each.document_id for each in claimed])
+            cases = await self.dispatch.load(connection, claimed)
+            if not suspects:
+                self.advance.lanes.saw_work(case.lane for case in cases if case.lane)
+            batch = Batch(cases, claimed[0].now, claimed_monotonic, claiming=True)
+            batches.append(batch)
+            kept = await self.advance.run(connection, batch)
+            if any(call.row.core.attempts for call in batch.calls):
+                self.at("before_intent")
+            return kept
+
+        try:
+            kept = await self.database.run(work)
+        except BaseException as error:
+            failed = [case.document.id for batch in batches for case in batch.cases]
+            while batches:
+                self.advance.give_back(batches.pop())
+            if failed and not isinstance(error, StorageUnavailable | asyncio.CancelledError):
+                # One of them cannot be saved. Each is claimed alone from now on, so that it
+                # does not hold up the others, and is parked when it fails alone.
+                await self.upkeep.suspect(failed)
+            raise
+        if not batches:
+            return 0
+        if any(call.row.core.attempts for call in batches[-1].calls):
+            self.at("after_intent")
+        self._launch(batches[-1].calls, claimed_monotonic)
+        await self.upkeep.declare([])
+        return len(kept)
+
+    # --- calling --------------------------------------------------------------------------------
+
+    def _launch(self, calls: Sequence[Call], claimed_monotonic: float) -> None:
+        for call in calls:
+            self._in_flight.add(call.case.document.id)
+            task = asyncio.create_task(self._call(call, claimed_monotonic))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+
+    async def _call(self, call: Call, claimed_monotonic: float) -> None:
+        self.outcomes.put(await make_call(call, claimed_monotonic, self.at))
+
+    def _finished(self, cases: Sequence[Case]) -> None:
+        """These documents are on the wire no more; their next step may be due at once."""
+        for case in cases:
+            self._in_flight.discard(case.document.id)
+        self._nudged.set()
+
+    # --- upkeep ---------------------------------------------------------------------------------
+
+    async def _upkeep_loop(self) -> None:
+        while True:
+            await self.upkeep.once(self.advance)
+            await asyncio.sleep(self.upkeep.every_s)
