@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
@@ -28,6 +28,7 @@ from quaestor.store.migrate import migrate
 
 __all__ = [
     "TestDatabase",
+    "asked",
     "database",
     "database_server",
     "database_template",
@@ -35,6 +36,8 @@ __all__ = [
     "place",
     "session_place",
 ]
+
+T = TypeVar("T")
 
 TEMPLATE = "quaestor_template"
 
@@ -155,10 +158,23 @@ async def _execute(server: EmbeddedServer, statement: str) -> None:
         await connection.close()
 
 
-def _in_own_loop(work: Coroutine[Any, Any, None]) -> None:
+def asked(dsn: str, query: str) -> Any:
+    """The first value that `query` answers, for tests that are plain functions."""
+
+    async def ask() -> Any:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await connection.fetchval(query)
+        finally:
+            await connection.close()
+
+    return _in_own_loop(ask())
+
+
+def _in_own_loop(work: Coroutine[Any, Any, T]) -> T:
     # A thread of its own: the loop of the test that asks first is none of our business.
     with ThreadPoolExecutor(1) as executor:
-        executor.submit(asyncio.run, work).result()
+        return executor.submit(asyncio.run, work).result()
 
 
 def _sweep(root: Path) -> None:
