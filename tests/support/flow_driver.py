@@ -20,6 +20,7 @@ from quaestor.budget.decide import decide
 from quaestor.connectors.kit.contract import Applied, Rejected
 from quaestor.flows.kit.dossier import (
     ApprovalRequested,
+    ApprovalWithdrawn,
     Document,
     Dossier,
     Result,
@@ -228,6 +229,7 @@ class FlowDriver:
                 self.results[name] = ApprovalRequested(name, self.now)
             case WithdrawApproval(name):
                 self.open_requests = [each for each in self.open_requests if each != name]
+                self.results[name] = ApprovalWithdrawn(name)
             case Adopt():
                 assert self.sending is None, "adopted while a send is unresolved"
                 assert self.later is not None, "no later version has arrived"

@@ -53,7 +53,7 @@ def asking(dossier: Dossier) -> Step:
         refusal = refuse("approval_evidence_insufficient", failed="nobody_to_ask")
         return Step((), Park(refusal.owner, refusal, resume="approving"))
     asked = RequestApproval(
-        _request_name(dossier, len(_asked(dossier)) + 1),
+        _request_name(dossier, _times_asked(dossier) + 1),
         decider=policy.decider,
         content_hash=dossier.document.content_hash,
         version=dossier.document.version,
@@ -84,18 +84,16 @@ def rejected(dossier: Dossier) -> Step:
 
 
 def latest_request(dossier: Dossier) -> ApprovalRequested | None:
-    """The newest request on the document's present version, open or closed."""
-    asked = _asked(dossier)
-    return asked[-1] if asked else None
+    """The newest request on the document's present version; `None` if it was taken back."""
+    result = dossier.results.get(_request_name(dossier, _times_asked(dossier)))
+    return result if isinstance(result, ApprovalRequested) else None
 
 
-def _asked(dossier: Dossier) -> list[ApprovalRequested]:
-    found: list[ApprovalRequested] = []
-    while True:
-        result = dossier.results.get(_request_name(dossier, len(found) + 1))
-        if not isinstance(result, ApprovalRequested):
-            return found
-        found.append(result)
+def _times_asked(dossier: Dossier) -> int:
+    times = 0
+    while _request_name(dossier, times + 1) in dossier.results:
+        times += 1
+    return times
 
 
 def _request_name(dossier: Dossier, attempt: int) -> str:

@@ -23,6 +23,7 @@ from quaestor.model.refusal import Refused
 __all__ = [
     "Answered",
     "ApprovalRequested",
+    "ApprovalWithdrawn",
     "Committed",
     "Consumed",
     "Document",
@@ -59,7 +60,15 @@ class ApprovalRequested(msgspec.Struct, frozen=True, tag="approval_requested"):
     requested_at: datetime | None = None
 
 
-Result = BudgetResult | Withdrawn | Answered | ApprovalRequested | Applied | Rejected
+class ApprovalWithdrawn(msgspec.Struct, frozen=True, tag="approval_withdrawn"):
+    """The request of this name was taken back; a decision on it does not count any more."""
+
+    request: str
+
+
+Result = (
+    BudgetResult | Withdrawn | Answered | ApprovalRequested | ApprovalWithdrawn | Applied | Rejected
+)
 
 
 class SendView(msgspec.Struct, frozen=True):

@@ -117,7 +117,10 @@ class RequestApproval(_Named, frozen=True, tag="request_approval"):
 
 
 class WithdrawApproval(_Named, frozen=True, tag="withdraw_approval"):
-    """Take the open request of this name back; a later decision on it is not counted."""
+    """Take the open request of this name back; a later decision on it is not counted.
+
+    Result, under the request's name: `ApprovalWithdrawn`.
+    """
 
 
 class Tell(_Named, frozen=True, tag="tell"):
