@@ -68,7 +68,7 @@ create table quaestor.audit (
     check ((canonical is null) = (salt is null)),
     check (octet_length(salt) = 16)
 ) partition by range (at);
-create index audit_txid on quaestor.audit (txid);
+create index audit_order on quaestor.audit (txid, id);
 create index audit_correlation on quaestor.audit (correlation_id);
 create trigger append_only before update or delete or truncate on quaestor.audit
     for each statement execute function quaestor.refuse_unless_erasing();
@@ -184,17 +184,18 @@ create table quaestor.audit_node (
     primary key (level, index)
 );
 
--- Where the sequencer stands. All committed rows below `horizon` have their leaf. The fence
--- belongs to whoever took the lock last.
+-- Where the sequencer stands: every committed row up to this transaction and id has its leaf, and
+-- no row can appear there any more. The fence belongs to whoever took the lock last.
 create table quaestor.audit_sequencer (
     only_row          boolean primary key default true check (only_row),
     fence             bigint not null,
     next_leaf         bigint not null,
-    horizon           xid8 not null,
+    last_txid         xid8 not null,
+    last_id           bigint not null,
     system_identifier text not null
 );
-insert into quaestor.audit_sequencer (fence, next_leaf, horizon, system_identifier)
-    select 0, 0, '0', system_identifier::text from pg_control_system();
+insert into quaestor.audit_sequencer (fence, next_leaf, last_txid, last_id, system_identifier)
+    select 0, 0, '0', 0, system_identifier::text from pg_control_system();
 
 -- Transaction ids start again when the database was dumped into a new cluster; from `first_leaf`
 -- on they are those of the new one.
@@ -356,6 +357,16 @@ create function quaestor.erase_entry(erased bigint, actor text, reason text) ret
     end $$;
 
 -- --- grants --------------------------------------------------------------------------------------
+
+-- So that the alarm of the horizon can say how old the blocking transaction is. Where the server's
+-- owner does not let us grant this, the alarm names the session without its age.
+do $$
+begin
+    grant pg_read_all_stats to quaestor_worker;
+exception when insufficient_privilege then
+    null;
+end
+$$;
 
 grant usage on sequence quaestor.audit_id to quaestor_worker, quaestor_gateway, quaestor_eraser;
 grant insert (id, at, entity, document_id, correlation_id, canonical, salt, commitment)
