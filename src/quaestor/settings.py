@@ -32,8 +32,14 @@ SecondsOrNone = Annotated[float, Meta(ge=0, le=30 * 86400)]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+(/\S*)?$")]
 
-Routing = Mapping[str, Mapping[str, str]]
-"""Document type → entity (or `*`) → system. What is not routed goes to the entity's ledger."""
+
+class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where documents go: by entity, `*` for every entity that says nothing itself.
+
+    An entity that changed its ledger names its ledgers by date in entities.yaml instead.
+    """
+
+    purchase_order: Mapping[str, str] = {}
 
 
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +101,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     deployment: Deployment
     systems: Mapping[str, SystemSettings]
-    routing: Routing = {}
+    routing: Routing = Routing()
     limits: Limits = Limits()
 
 
@@ -152,12 +158,11 @@ def _address_faults(name: str, system: SystemSettings, deployment: Deployment) -
 
 
 def _routing_faults(settings: Settings) -> Iterator[Fault]:
-    for document_type, by_entity in settings.routing.items():
-        for entity, system in by_entity.items():
-            if system not in settings.systems:
-                yield Fault(
-                    "system_unknown",
-                    f"routing.{document_type}.{entity}",
-                    f"there is no system {system!r}",
-                    f"one of {', '.join(sorted(settings.systems))}",
-                )
+    for entity, system in settings.routing.purchase_order.items():
+        if system not in settings.systems:
+            yield Fault(
+                "system_unknown",
+                f"routing.purchase_order.{entity}",
+                f"there is no system {system!r}",
+                f"one of {', '.join(sorted(settings.systems))}",
+            )

@@ -142,24 +142,28 @@ class _Check:
             chain.append(manager)
 
     def routing(self) -> None:
-        for document_type, by_entity in self.project.settings.routing.items():
-            for entity in by_entity:
-                if entity != EVERY_ENTITY:
-                    self._entity("quaestor.toml", f"routing.{document_type}.{entity}", entity)
+        for entity in self.project.settings.routing.purchase_order:
+            if entity != EVERY_ENTITY:
+                self._entity("quaestor.toml", f"routing.purchase_order.{entity}", entity)
 
     def masterdata(self) -> None:
-        data = self.project.masterdata
-        for supplier in data.suppliers.values():
+        suppliers, chart = self.project.suppliers, self.project.chart
+        for supplier in suppliers.suppliers.values() if suppliers else ():
             for entity in supplier.entities:
                 self._entity("masterdata/suppliers.yaml", f"{supplier.id}.entities", entity)
-        for center in data.cost_centers.values():
+        for center in chart.cost_centers.values() if chart else ():
             file = "masterdata/cost_centers.yaml"
             self._entity(file, f"{center.id}.entity", center.entity)
             if center.owner is not None:
                 self._person(file, f"{center.id}.owner", center.owner)
-        for account in data.accounts.values():
-            for entity in account.entities:
-                self._entity("masterdata/accounts.yaml", f"{account.id}.entities", entity)
+            for account in center.accounts:
+                known = chart.accounts if chart else {}
+                self._known(
+                    "account_unknown", file, f"{center.id}.accounts", account, known, "account"
+                )
+        for used in chart.accounts.values() if chart else ():
+            for entity in used.entities:
+                self._entity("masterdata/accounts.yaml", f"{used.id}.entities", entity)
 
     def crosswalks(self) -> None:
         systems = self.project.settings.systems

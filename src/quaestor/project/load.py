@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
+
+import msgspec
 
 from quaestor.model.crosswalk import Crosswalks
 from quaestor.model.employee import Directory
+from quaestor.model.entity import Entity, LedgerFrom
 from quaestor.project.agreement import check_agreement
 from quaestor.project.files import Folder
+from quaestor.project.ownership import EVERY_ENTITY
 from quaestor.project.parts import (
     read_calendars,
+    read_chart,
     read_crosswalks,
     read_entities,
-    read_masterdata,
     read_people,
     read_rates,
+    read_suppliers,
 )
 from quaestor.project.policies import (
     read_approval_rules,
@@ -26,7 +32,9 @@ from quaestor.project.policies import (
 )
 from quaestor.project.problems import Problems
 from quaestor.project.project import Project, Release
+from quaestor.project.systems import read_configs
 from quaestor.project.toml_settings import read_settings
+from quaestor.settings import Settings
 
 __all__ = ["load_project"]
 
@@ -56,7 +64,8 @@ def load_project(path: Path) -> Project:
     directory = read_people(folder)
     calendars = read_calendars(folder)
     rates = read_rates(folder)
-    masterdata = read_masterdata(folder)
+    suppliers = read_suppliers(folder)
+    chart = read_chart(folder)
     rows = read_crosswalks(folder, entities)
     approval_rules = read_approval_rules(folder)
     budget_policy, budget_nodes = read_budget(folder)
@@ -71,23 +80,55 @@ def load_project(path: Path) -> Project:
     project = Project(
         path=path,
         settings=settings,
-        entities=entities,
+        entities=_with_ledgers(entities, settings, problems),
         directory=Directory(directory),
         calendars=calendars,
         rates=rates,
-        masterdata=masterdata,
+        suppliers=suppliers,
+        chart=chart,
         crosswalks=Crosswalks.of(rows),
         approval_rules=approval_rules,
         budget_policy=budget_policy,
         budget_nodes=budget_nodes,
         validation_limits=limits,
         ownership=ownership,
+        configs=read_configs(folder, settings),
         files=dict(sorted(folder.hashes.items())),
         pinned=_release(folder.hashes),
     )
     check_agreement(project, folder)
     problems.raise_if_any()
     return project
+
+
+def _with_ledgers(
+    entities: Mapping[str, Entity], settings: Settings, problems: Problems
+) -> dict[str, Entity]:
+    """Entities without ledgers of their own get the routed one; it must not be said twice."""
+    routed = settings.routing.purchase_order
+    found: dict[str, Entity] = {}
+    for name, entity in entities.items():
+        system = routed.get(name) or (None if entity.ledgers else routed.get(EVERY_ENTITY))
+        if system is not None and entity.ledgers:
+            problems.add(
+                "ledger_ambiguous",
+                "quaestor.toml",
+                f"routing.purchase_order.{name}",
+                "entities.yaml gives the entity its ledgers by date",
+                "the one or the other",
+            )
+        elif system is not None:
+            entity = msgspec.structs.replace(entity, ledgers=(LedgerFrom(system, date.min),))
+        if not entity.ledgers and system is None:
+            problems.add(
+                "ledger_missing",
+                "entities.yaml",
+                name,
+                "the entity's orders have nowhere to go",
+                f'[routing.purchase_order] {name} = "SYSTEM" in quaestor.toml, or ledgers here',
+            )
+        found[name] = entity
+    return found
 
 
 def _refuse_strangers(folder: Folder) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["OURSELVES", "DecisionOwner", "ObjectOwner", "Ownership"]
+__all__ = ["EVERY_ENTITY", "OURSELVES", "DecisionOwner", "ObjectOwner", "Ownership"]
 
 OURSELVES = "quaestor"
 EVERY_ENTITY = "*"
@@ -26,7 +26,7 @@ class ObjectOwner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     object: ObjectKind
     owner: str
     mode: Literal["replica", "live"] = "replica"
-    max_age_s: float | None = None
+    max_age_s: int | None = None
     steward: str | None = None
     fields: dict[str, str] = {}
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
 from quaestor.masterdata.crosswalks import overlaps
-from quaestor.masterdata.replica import MasterData, Replica
 from quaestor.model.calendar import Calendar
-from quaestor.model.coding import CostCenter, GLAccount
 from quaestor.model.crosswalk import CrosswalkRow
 from quaestor.model.employee import Employee
 from quaestor.model.entity import Entity
@@ -20,16 +18,18 @@ from quaestor.model.rates import Rate, Rates
 from quaestor.model.supplier import Supplier
 from quaestor.project.files import Folder, SourceFile
 from quaestor.project.shape import Reader
+from quaestor.validation.facts import ChartReplica, CostCenter, GlAccount, SupplierReplica
 
 __all__ = [
     "CROSSWALK_COLUMNS",
     "RATE_COLUMNS",
     "read_calendars",
+    "read_chart",
     "read_crosswalks",
     "read_entities",
-    "read_masterdata",
     "read_people",
     "read_rates",
+    "read_suppliers",
 ]
 
 CROSSWALK_COLUMNS = ("system", "kind", "our_code", "their_code", "valid_from", "valid_to")
@@ -108,34 +108,44 @@ def read_rates(folder: Folder) -> Rates:
     )
 
 
-def read_masterdata(folder: Folder) -> MasterData:
-    """masterdata/*.yaml: each list with `as_of`, and `source`, the system it came from."""
-    replicas: dict[str, Replica] = {}
-    suppliers = _replica(folder, "suppliers", Supplier, replicas)
-    cost_centers = _replica(folder, "cost_centers", CostCenter, replicas)
-    accounts = _replica(folder, "accounts", GLAccount, replicas)
-    return MasterData(suppliers, cost_centers, accounts, replicas)
+class _ListHead(msgspec.Struct, frozen=True):
+    """What stands above a list: when it was true, and the system it was taken from."""
+
+    as_of: datetime
+    source: str = ""
 
 
-def _replica(
-    folder: Folder, name: str, kind: type[T], replicas: dict[str, Replica]
-) -> dict[str, T]:
+def read_suppliers(folder: Folder) -> SupplierReplica | None:
+    """masterdata/suppliers.yaml; `None` where there is none, and then no supplier is known."""
+    head, suppliers = _listed(folder, "suppliers", Supplier)
+    return None if head is None else SupplierReplica(suppliers, head.as_of)
+
+
+def read_chart(folder: Folder) -> ChartReplica | None:
+    """masterdata/cost_centers.yaml and accounts.yaml; as old as the older of the two."""
+    first, centers = _listed(folder, "cost_centers", CostCenter)
+    second, accounts = _listed(folder, "accounts", GlAccount)
+    if first is None or second is None:
+        return None
+    by_entity = {(center.entity, center.id): center for center in centers.values()}
+    return ChartReplica(by_entity, accounts, min(first.as_of, second.as_of))
+
+
+def _listed(folder: Folder, name: str, kind: type[T]) -> tuple[_ListHead | None, dict[str, T]]:
     file = f"masterdata/{name}.yaml"
     source = folder.yaml(file) if folder.names(file) else None
     if source is None:
-        return {}
+        return None, {}
     reader = Reader(source, folder.problems)
-    fields = tuple(field.name for field in msgspec.structs.fields(Replica))
+    fields = tuple(field.name for field in msgspec.structs.fields(_ListHead))
     top = reader.members(name, (*fields, name))
-    about = {field: top[field] for field in fields if field in top}
-    replica = reader.convert(about, Replica)
-    if replica is not None:
-        if replica.as_of.tzinfo is None:
-            reader.report(
-                "value_invalid", "as_of", "has no offset from UTC", "2026-01-31T09:30:00+01:00"
-            )
-        replicas[name] = replica
-    return reader.listed(top.get(name), kind, name)
+    head = reader.convert({field: top[field] for field in fields if field in top}, _ListHead)
+    if head is not None and head.as_of.tzinfo is None:
+        reader.report(
+            "value_invalid", "as_of", "has no offset from UTC", "2026-01-31T09:30:00+01:00"
+        )
+        head = None
+    return head, reader.listed(top.get(name), kind, name)
 
 
 def read_crosswalks(folder: Folder, entities: Mapping[str, Entity]) -> list[CrosswalkRow]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from quaestor.approvals.snapshot import ApprovalPolicy, Mode
 from quaestor.budget.keys import BudgetPolicy
-from quaestor.masterdata.replica import MasterData
 from quaestor.model.budget import BudgetNode
 from quaestor.model.calendar import Calendar
 from quaestor.model.crosswalk import Crosswalks
@@ -19,6 +18,7 @@ from quaestor.model.entity import Entity
 from quaestor.model.rates import Rates
 from quaestor.project.ownership import Ownership
 from quaestor.settings import Settings, SystemSettings
+from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
 from quaestor.validation.requisition import Limits
 
 __all__ = ["ApprovalRules", "Project", "Release"]
@@ -43,6 +43,9 @@ class Release(msgspec.Struct, frozen=True):
 class Project(msgspec.Struct, frozen=True):
     """A project folder as values. Made by `load_project` alone, which has checked that its parts
     agree: each system, entity, person and calendar named anywhere exists.
+
+    `configs` has each system's table as its connector's own configuration type; with `simulate`
+    its `base_url` is empty until the simulator has told it. `files` has the hash of each file.
     """
 
     path: Path
@@ -51,13 +54,15 @@ class Project(msgspec.Struct, frozen=True):
     directory: Directory
     calendars: Mapping[str, Calendar]
     rates: Rates
-    masterdata: MasterData
+    suppliers: SupplierReplica | None
+    chart: ChartReplica | None
     crosswalks: Crosswalks
     approval_rules: ApprovalRules
     budget_policy: BudgetPolicy
     budget_nodes: Mapping[str, BudgetNode]
     validation_limits: Limits
     ownership: Ownership
+    configs: Mapping[str, Any]
     files: Mapping[str, str]
     pinned: Release
 
@@ -68,14 +73,6 @@ class Project(msgspec.Struct, frozen=True):
     def system(self, name: str) -> SystemSettings:
         """The settings of a system; a `KeyError` for one that is not declared."""
         return self.settings.systems[name]
-
-    def route(self, document_type: str, entity: str, on: date) -> str | None:
-        """The system that a document of this type goes to: routed for the entity, routed for
-        all, or the entity's ledger of that day. `None` where the entity has none yet.
-        """
-        by_entity = self.settings.routing.get(document_type, {})
-        routed = by_entity.get(entity) or by_entity.get("*")
-        return routed or self.entities[entity].ledger_on(on)
 
     def calendar(self, entity: str) -> Calendar:
         """The entity's calendar."""
@@ -89,3 +86,14 @@ class Project(msgspec.Struct, frozen=True):
             return ApprovalPolicy(expire_after_days=days)
         mode: Mode = "relay" if declared.mode == "relay" else "verify"
         return ApprovalPolicy(decider=declared.decider, mode=mode, expire_after_days=days)
+
+    def validation_policy(self) -> ValidationPolicy:
+        """The limits, and how old the replicas may grow: ownership.yaml declares that."""
+        supplier = self.ownership.owner("supplier")
+        chart = [self.ownership.owner("cost_center"), self.ownership.owner("account")]
+        ages = [owner.max_age_s for owner in chart if owner and owner.max_age_s is not None]
+        return ValidationPolicy(
+            supplier_max_age_s=supplier.max_age_s if supplier else None,
+            chart_max_age_s=min(ages, default=None),
+            limits=self.validation_limits,
+        )

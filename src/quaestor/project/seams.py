@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from quaestor.flows.kit.seams import FlowSeams
+from quaestor.flows.kit.reads import Seams
 from quaestor.project.problems import Problem, ProjectError
 from quaestor.project.project import Project
 
@@ -17,15 +17,16 @@ __all__ = ["load_flow_seams"]
 _PARAMETERS = {"enrich": 2, "before_post": 2, "after_done": 2}
 
 
-def load_flow_seams(project: Project, flow: str = "requisition_to_order") -> FlowSeams:
+def load_flow_seams(project: Project, flow: str = "requisition_to_order") -> Seams:
     """The functions `enrich`, `before_post` and `after_done` of `flows/<flow>.py`.
 
-    All of them are optional, and so is the file. Raises `ProjectError` where it cannot be
-    imported, or holds a public function of another name: a misspelt seam would never be called.
+    All of them are optional, and so is the file; its content hash is in `Project.files`. Raises
+    `ProjectError` where it cannot be imported, or holds a public function of another name: a
+    misspelt seam would never be called.
     """
     name = f"flows/{flow}.py"
     if name not in project.files:
-        return FlowSeams()
+        return Seams()
     module = _imported(project, name, flow)
     functions = {
         attribute: value
@@ -37,12 +38,8 @@ def load_flow_seams(project: Project, flow: str = "requisition_to_order") -> Flo
     problems = [problem for each in functions.items() for problem in _faults(name, *each)]
     if problems:
         raise ProjectError(problems)
-    return FlowSeams(
-        enrich=functions.get("enrich"),
-        before_post=functions.get("before_post"),
-        after_done=functions.get("after_done"),
-        content_hash=project.files[name],
-    )
+    given = {name: (functions[name],) for name in _PARAMETERS if name in functions}
+    return Seams(**given)
 
 
 def _imported(project: Project, name: str, flow: str) -> ModuleType:
@@ -86,6 +83,6 @@ def _faults(name: str, seam: str, function: Callable[..., Any]) -> list[Problem]
         inspect.signature(function).bind(*[None] * _PARAMETERS[seam])
     except TypeError:
         told = f"it is called with {_PARAMETERS[seam]} values"
-        wanted = {"after_done": "(requisition, orders)"}.get(seam, "(order, requisition)")
+        wanted = {"after_done": "(requisition, numbers)"}.get(seam, "(order, requisition)")
         return [Problem("seam_broken", name, seam, told, f"def {seam}{wanted}", line)]
     return []

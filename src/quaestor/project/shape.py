@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import (
@@ -119,12 +119,30 @@ class Reader:
             return self._struct(value, plain, key)
         if origin in (Union, types.UnionType) and type(None) in get_args(plain):
             others = [one for one in get_args(plain) if one is not type(None)]
-            return None if value is None else self._convert(value, others[0], key)
+            return None if value is None else self._one_of(value, others, key)
+        if origin in (Union, types.UnionType):
+            return self._one_of(value, list(get_args(plain)), key)
         if origin in (tuple, list, frozenset):
             return self._sequence(value, get_args(plain)[0], origin, key)
         if origin in (dict, Mapping) or _is_mapping_type(origin):
             return self._mapping(value, get_args(plain)[1], key)
         return self._scalar(value, kind, plain, key)
+
+    def _one_of(self, value: Any, kinds: list[Any], key: str) -> Any:
+        """A union: a single kind beside `None`, or structs told apart by their tag."""
+        if len(kinds) == 1:
+            return self._convert(value, kinds[0], key)
+        if not isinstance(value, Mapping):
+            return self._invalid(value, dict, key)
+        config = kinds[0].__struct_config__
+        by_tag = {str(one.__struct_config__.tag): one for one in kinds}
+        tag = value.get(config.tag_field)
+        if tag not in by_tag:
+            told = "is missing" if tag is None else f"{str(tag)[:60]!r} cannot be used here"
+            self.report("value_invalid", _at(key, config.tag_field), told, _choice(by_tag))
+            return _INVALID
+        rest = {name: item for name, item in value.items() if name != config.tag_field}
+        return self._struct(rest, by_tag[tag], key)
 
     def _struct(self, value: Any, kind: type[msgspec.Struct], key: str) -> Any:
         if not isinstance(value, Mapping):
@@ -195,7 +213,7 @@ def _example(kind: Any) -> str:
         plain, *metas = get_args(kind)
         limits = _limits(metas)
     if get_origin(plain) is Literal:
-        return "one of " + ", ".join(map(str, get_args(plain)))
+        return _choice(get_args(plain))
     if get_origin(plain) in (Union, types.UnionType):
         return _example(get_args(plain)[0])
     if get_origin(plain) in (tuple, list, frozenset) or plain in (list, tuple):
@@ -203,6 +221,10 @@ def _example(kind: Any) -> str:
     if isinstance(plain, type) and issubclass(plain, msgspec.Struct):
         return "a table with " + ", ".join(field.name for field in msgspec.structs.fields(plain))
     return _EXAMPLES.get(plain, "a table") + limits
+
+
+def _choice(names: Iterable[Any]) -> str:
+    return "one of " + ", ".join(map(str, names))
 
 
 def _limits(metas: Sequence[Any]) -> str:

@@ -11,7 +11,7 @@ from quaestor.project.files import Folder
 from quaestor.project.shape import Reader
 from quaestor.security.masking import is_secret_name
 from quaestor.security.secrets import is_reference
-from quaestor.settings import Deployment, Limits, Settings, SystemSettings, settings_faults
+from quaestor.settings import Deployment, Limits, Routing, Settings, SystemSettings, settings_faults
 
 __all__ = ["FILE", "read_settings"]
 
@@ -33,7 +33,7 @@ def read_settings(folder: Folder) -> Settings | None:
         reader.report("key_missing", "deployment", "is missing", "a table [deployment] with name")
     deployment = reader.convert(top.get("deployment", {}), Deployment, "deployment")
     systems = _systems(reader, top.get("systems", {}))
-    routing = reader.convert(top.get("routing", {}), dict[str, dict[str, str]], "routing")
+    routing = reader.convert(top.get("routing", {}), Routing, "routing")
     limits = reader.convert(top.get("limits", {}), Limits, "limits")
     if deployment is None or routing is None or limits is None or systems is None:
         return None

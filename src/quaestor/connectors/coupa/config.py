@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["CoupaConfig", "Segments"]
+__all__ = ["DOCUMENT_CONFIG", "CoupaConfig", "Segments"]
 
 
 class Segments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,3 +29,6 @@ class CoupaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: str = "coupa"
     segments: Segments = Segments()
     amount_line_uom: str = "EA"
+
+
+DOCUMENT_CONFIG = CoupaConfig

@@ -1,0 +1,46 @@
+"""What a flow's stages may read of a project, by the type that they declare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from quaestor.approvals.snapshot import ApprovalPolicy
+from quaestor.budget.keys import BudgetPolicy
+from quaestor.flows.kit.reads import EntityBook, Routing, Seams
+from quaestor.model.crosswalk import Crosswalks
+from quaestor.model.employee import Directory
+from quaestor.model.rates import Rates
+from quaestor.project.project import Project
+from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
+
+__all__ = ["ProjectReads", "project_reads"]
+
+ProjectReads = Callable[[str, str, tuple[type, ...]], Mapping[type, Any]]
+
+
+def project_reads(project: Project, seams: Seams) -> ProjectReads:
+    """A function of document type, entity and the declared types to what is read.
+
+    A type that no project holds is a `KeyError`: a stage has declared what nobody can give.
+    """
+    systems = project.settings.systems
+    shared: dict[type, Any] = {
+        BudgetPolicy: project.budget_policy,
+        ChartReplica: project.chart,
+        Crosswalks: project.crosswalks,
+        Directory: project.directory,
+        EntityBook: EntityBook(project.entities, project.calendars),
+        Rates: project.rates,
+        Routing: Routing(frozenset(n for n, one in systems.items() if one.order_per_address)),
+        Seams: seams,
+        SupplierReplica: project.suppliers,
+        ValidationPolicy: project.validation_policy(),
+    }
+
+    def read(document_type: str, entity: str, kinds: tuple[type, ...]) -> Mapping[type, Any]:
+        policy = project.approval_policy(document_type, entity)
+        known = shared | {ApprovalPolicy: policy}
+        return {kind: known[kind] for kind in kinds}
+
+    return read
