@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -17,6 +18,7 @@ __all__ = [
     "NoAuthConfig",
     "Resolve",
     "SystemConfig",
+    "TlsConfig",
     "auth_of",
     "http_wire",
 ]
@@ -45,6 +47,24 @@ class BearerConfig(msgspec.Struct, frozen=True, tag="bearer", tag_field="kind"):
 AuthConfig = NoAuthConfig | BasicConfig | BearerConfig
 
 
+class TlsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Paths of PEM files: who signs the system's certificate, and our own certificate and key.
+
+    The system's certificate is always verified (fault F26).
+    """
+
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """The client's context. Raises `OSError` where a file cannot be read."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.certificate_file is not None:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
+
 class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The part that all systems share. Times in seconds.
 
@@ -55,6 +75,7 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     connector: str
     base_url: str
     auth: AuthConfig = NoAuthConfig()
+    tls: TlsConfig | None = None
     slots: int = 8
     total_timeout_s: float = 30.0
     connect_timeout_s: float = 5.0
@@ -83,6 +104,7 @@ def http_wire(config: SystemConfig, resolve: Resolve) -> HttpWire:
         slots=config.slots,
         total_timeout_s=config.total_timeout_s,
         connect_timeout_s=config.connect_timeout_s,
+        tls=config.tls.context() if config.tls is not None else None,
     )
 
 

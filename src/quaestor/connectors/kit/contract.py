@@ -22,6 +22,7 @@ from quaestor.model.order import PurchaseOrder
 from quaestor.model.refusal import Refusal
 
 __all__ = [
+    "DEADLINE_PASSED",
     "Absent",
     "ActionGuarantee",
     "AlreadyExists",
@@ -42,6 +43,10 @@ __all__ = [
     "Submitted",
     "Transient",
 ]
+
+
+# The code of a `Transient` that says: no byte left, because our own time was up before.
+DEADLINE_PASSED = "deadline_passed"
 
 
 class Guarantee(StrEnum):

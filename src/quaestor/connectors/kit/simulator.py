@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 from aiohttp import web
@@ -41,11 +41,16 @@ class SimRequest(msgspec.Struct, frozen=True):
 
 
 class SimAnswer(msgspec.Struct, frozen=True):
-    """What the simulated system answers."""
+    """What the simulated system answers, `after_s` seconds later.
+
+    `ends` other than `answer` means that the connection ends without one.
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    after_s: float = 0.0
+    ends: Literal["answer", "drop", "reset"] = "answer"
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -175,9 +180,12 @@ class Simulator:
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
         answer = await self._answered(asked, fault)
+        if answer is not None and answer.after_s:
+            await asyncio.sleep(answer.after_s)
         entry["elapsed_ms"] = round((time.perf_counter() - started) * 1000.0, 3)
-        if answer is None:
-            _cut(request, reset=fault is not None and fault.do == "reset")
+        if answer is None or answer.ends != "answer":
+            by_fault = answer is None and fault is not None and fault.do == "reset"
+            _cut(request, reset=by_fault or (answer is not None and answer.ends == "reset"))
             return web.Response(status=500)
         entry["status"] = answer.status
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)

@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 import msgspec
 
 from quaestor.connectors.kit.contract import Command, Permanent
-from quaestor.connectors.kit.fates import Defaulted, Dropped, Fate, Mapped
+from quaestor.connectors.kit.loss import Dispositions, dropped, mapped
 from quaestor.model.coding import Coding
 from quaestor.model.money import extended_amount, minor_unit
 from quaestor.model.money import total as sum_of
@@ -23,7 +23,7 @@ from quaestor.model.order import OrderLine, PurchaseOrder
 from quaestor.model.refusal import refuse
 
 __all__ = [
-    "FATES",
+    "DISPOSITIONS",
     "ITEM_TEXT_CHARS",
     "REFERENCE_CHARS",
     "OrderRules",
@@ -79,43 +79,43 @@ class OrderRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 _CROSSREF = "Quaestor's cross-reference leads from SAP's number back to it"
 
-FATES: Mapping[str, Fate] = {
-    "target_system": Dropped("it names the system itself"),
-    "requisition": Dropped(_CROSSREF),
-    "requisition_version": Dropped(_CROSSREF),
-    "group": Dropped("it stays in Quaestor's own codes; the order carries SAP's"),
-    "company_code": Mapped("CompanyCode"),
-    "supplier": Mapped("Supplier"),
-    "currency": Mapped("DocumentCurrency"),
-    "purchasing_organisation": Mapped("PurchasingOrganization"),
-    "purchasing_group": Mapped("PurchasingGroup"),
-    "order_date": Mapped("PurchaseOrderDate"),
-    "total": Dropped("SAP adds up the items; it is checked against them before sending"),
-    "payment_terms": Mapped("PaymentTerms", "left to the supplier master where empty"),
-    "document_type": Defaulted("PurchaseOrderType", "order.document_type"),
-    "lines": Mapped("to_PurchaseOrderItem"),
-    "lines.number": Mapped("PurchaseOrderItem", "times order.item_step"),
-    "lines.requisition_line": Dropped(_CROSSREF),
-    "lines.description": Mapped(
-        "PurchaseOrderItemText", "40 characters; the whole text in to_PurchaseOrderItemNote"
+DISPOSITIONS: Dispositions = {
+    "target_system": dropped("it names the system itself"),
+    "requisition": dropped(_CROSSREF),
+    "requisition_version": dropped(_CROSSREF),
+    "group": dropped("it stays in Quaestor's own codes; the order carries SAP's"),
+    "company_code": mapped("CompanyCode"),
+    "supplier": mapped("Supplier"),
+    "currency": mapped("DocumentCurrency"),
+    "purchasing_organisation": mapped("PurchasingOrganization"),
+    "purchasing_group": mapped("PurchasingGroup"),
+    "order_date": mapped("PurchaseOrderDate"),
+    "total": dropped("SAP adds up the items; it is checked against them before sending"),
+    "payment_terms": mapped("PaymentTerms: left to the supplier master where empty"),
+    "document_type": mapped("PurchaseOrderType; where it is empty, order.document_type stands"),
+    "lines": mapped("to_PurchaseOrderItem"),
+    "lines.number": mapped("PurchaseOrderItem: times order.item_step"),
+    "lines.requisition_line": dropped(_CROSSREF),
+    "lines.description": mapped(
+        "PurchaseOrderItemText: 40 characters; the whole text in to_PurchaseOrderItemNote"
     ),
-    "lines.quantity": Mapped("OrderQuantity"),
-    "lines.uom": Mapped("PurchaseOrderQuantityUnit"),
-    "lines.unit_price": Mapped("NetPriceAmount", "per NetPriceQuantity"),
-    "lines.amount": Dropped("SAP multiplies; it is checked against quantity and price"),
-    "lines.splits": Mapped("to_AccountAssignment"),
-    "lines.material_group": Defaulted("MaterialGroup", "order.material_group"),
-    "lines.material": Mapped("Material"),
-    "lines.need_by": Mapped("to_ScheduleLine.ScheduleLineDeliveryDate"),
-    "lines.plant": Defaulted("Plant", "order.plants"),
-    "lines.splits.coding": Mapped("to_AccountAssignment"),
-    "lines.splits.amount": Mapped("PurgDocNetAmount", "or a percentage; alone it is the whole"),
-    "lines.splits.coding.cost_center": Mapped(
-        "CostCenter", "where no project is charged; a WBS element names its own cost center"
+    "lines.quantity": mapped("OrderQuantity"),
+    "lines.uom": mapped("PurchaseOrderQuantityUnit"),
+    "lines.unit_price": mapped("NetPriceAmount: per NetPriceQuantity"),
+    "lines.amount": dropped("SAP multiplies; it is checked against quantity and price"),
+    "lines.splits": mapped("to_AccountAssignment"),
+    "lines.material_group": mapped("MaterialGroup; where it is empty, order.material_group stands"),
+    "lines.material": mapped("Material"),
+    "lines.need_by": mapped("to_ScheduleLine.ScheduleLineDeliveryDate"),
+    "lines.plant": mapped("Plant; where it is empty, order.plants stands"),
+    "lines.splits.coding": mapped("to_AccountAssignment"),
+    "lines.splits.amount": mapped("PurgDocNetAmount: or a percentage; alone it is the whole"),
+    "lines.splits.coding.cost_center": mapped(
+        "CostCenter: where no project is charged; a WBS element names its own cost center"
     ),
-    "lines.splits.coding.gl_account": Mapped("GLAccount"),
-    "lines.splits.coding.project": Mapped("WBSElementExternalID"),
-    "lines.splits.coding.tax_code": Mapped("TaxCode", "on the item: one for all its splits"),
+    "lines.splits.coding.gl_account": mapped("GLAccount"),
+    "lines.splits.coding.project": mapped("WBSElementExternalID"),
+    "lines.splits.coding.tax_code": mapped("TaxCode: on the item: one for all its splits"),
 }
 
 

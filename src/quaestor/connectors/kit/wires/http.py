@@ -28,6 +28,7 @@ from quaestor.connectors.kit.classify import (
     Voice,
     known_or_raise,
 )
+from quaestor.connectors.kit.contract import NotKnown, Transient
 from quaestor.connectors.kit.redact import masked_headers, safe_text, scrubbed
 from quaestor.store.guard import assert_outside_transaction
 
@@ -180,17 +181,16 @@ class HttpWire:
         Returns answers in which a fact was stated; raises `Transient` or `Ambiguous`.
         """
         answer = await self._send(request, renew=False)
-        voice = hear(answer)
+        voice = _heard(hear, answer)
         if voice is Voice.LOGIN and self._auth.renewable:
             answer = await self._send(request, renew=True)
-            voice = hear(answer)
+            voice = _heard(hear, answer)
         return known_or_raise(answer, voice, request.commits)
 
     async def _send(self, request: HttpRequest, *, renew: bool) -> Answer:
         assert_outside_transaction()
-        attempt = current_attempt()
-        headers = request.headers + tuple((await self._auth.headers(renew=renew)).items())
-        ticket = _Ticket(attempt)
+        headers = request.headers + await self._credentials(renew)
+        ticket = _Ticket(current_attempt())
         started = time.perf_counter()
         broken: Break | None = None
         answer: Answer | None = None
@@ -209,17 +209,29 @@ class HttpWire:
             ticket.passed("after_answer")
         return answer
 
+    async def _credentials(self, renew: bool) -> tuple[tuple[str, str], ...]:
+        try:
+            async with asyncio.timeout(self._timeout_s()):
+                return tuple((await self._auth.headers(renew=renew)).items())
+        except NotKnown:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a token service does, nothing was sent to ours
+            name = "connector_auth_failed"
+        raise Transient("no access token could be obtained", code=name)
+
+    def _timeout_s(self) -> float:
+        attempt = current_attempt()
+        return attempt.total_timeout_s if attempt is not None else self._total_timeout_s
+
     async def _carried(
         self, request: HttpRequest, headers: tuple[tuple[str, str], ...], ticket: _Ticket
     ) -> Answer:
-        attempt = ticket.attempt
-        timeout_s = attempt.total_timeout_s if attempt is not None else self._total_timeout_s
         body: payload.Payload | None = None
         if request.commits or request.body:
             body = _GatedBody(request.body, ticket)
         else:
             ticket.open_gate()
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(self._timeout_s()):
             async with self._opened().request(
                 request.method,
                 URL(self._base + request.target, encoded=True),
@@ -284,6 +296,13 @@ class HttpWire:
                 broke=broke,
             )
         )
+
+
+def _heard(hear: Hearing, answer: Answer) -> Voice:
+    try:
+        return hear(answer)
+    except Exception:  # noqa: BLE001 - an answer that breaks its reader was not understood
+        return Voice.UNSURE
 
 
 def _break_of(error: Exception, sent: bool) -> Break:

@@ -1,0 +1,1 @@
+"""Bogus: a vendor of our own, whose behaviour the cents of the order's total decide."""
