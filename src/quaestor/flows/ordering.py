@@ -236,6 +236,7 @@ def _targets(dossier: Dossier) -> _Targets | Refusal:
 def _order(dossier: Dossier, targets: _Targets, group: OrderGroup) -> PurchaseOrder | Refusal:
     """The group's order in the ledger's codes, after the customer's own steps."""
     requisition: Requisition = dossier.document.body
+    suppliers: SupplierReplica | None = dossier.reads[SupplierReplica]
     order = enrich(
         requisition,
         group,
@@ -243,7 +244,7 @@ def _order(dossier: Dossier, targets: _Targets, group: OrderGroup) -> PurchaseOr
         target_system=targets.system,
         crosswalks=dossier.read(Crosswalks),
         order_date=targets.buyer.day,
-        suppliers=dossier.read(SupplierReplica).suppliers,
+        suppliers=suppliers.suppliers if suppliers else None,
         by_ship_to=targets.by_ship_to,
     )
     if isinstance(order, tuple):
