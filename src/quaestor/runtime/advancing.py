@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -53,12 +53,14 @@ class Advance:
     recorder: Recorder
     lease_s: float
     reconcile_every_s: float
+    know_releases: Callable[[Connection, set[str]], Awaitable[None]]
 
     async def run(self, connection: Connection, batch: Batch) -> list[Case]:
         """Advance and save; `batch.calls` are to be made once the transaction has committed.
 
         Returns the cases whose fence still held.
         """
+        await self.know_releases(connection, {case.release for case in batch.cases})
         pending: Sequence[Case] = batch.cases
         while pending:
             for case in pending:

@@ -49,7 +49,8 @@ select taken.* from (
 # A document that a worker died with is claimed alone (D5).
 _CLAIM_SUSPECT = f"""
 select {_ROW} from quaestor.work w
-where w.deaths > 0 and w.deaths < 3 and (w.due_at <= quaestor.clock() or w.woken <> w.woken_seen) and {_FREE}
+where w.deaths between 1 and 2 and (w.due_at <= quaestor.clock() or w.woken <> w.woken_seen)
+  and {_FREE}
   and $1::text[] is not null and $2::int[] is not null and $6::int is not null
 order by w.document_id limit 1 for update skip locked
 """

@@ -69,8 +69,6 @@ from quaestor.runtime.state import SentIntent
 
 __all__ = ["FlowBroken", "Target", "World", "proceed"]
 
-STEPS_MAX = 500
-
 
 class FlowBroken(Exception):
     """A flow asked for something that the vocabulary does not allow."""
@@ -99,6 +97,7 @@ class World:
     targets: Mapping[str, Target]
     reads: Callable[[Case, tuple[type, ...]], Mapping[type, Any]]
     limits: Limits
+    steps_max: int = 200
     find_first_before: datetime | None = None
 
 
@@ -187,7 +186,7 @@ def _guarded(case: Case, run: Callable[..., Step | None], *given: Any) -> Step |
 
 
 def _run_stage(case: Case, world: World, now: datetime) -> None:
-    if case.state.steps >= STEPS_MAX:
+    if case.state.steps >= world.steps_max:
         _park(case, Park("operator", refuse("steps_exhausted", stage=case.stage)))
         return
     if case.stage not in case.flow.stages:

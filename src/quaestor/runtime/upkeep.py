@@ -85,11 +85,12 @@ class Upkeep:
 
     async def begin(self) -> None:
         """Register, hold the lock that shows life, and check the epoch before anything is sent."""
-        self._own = await self._borrowed.enter_async_context(self.database.connection())
-        await self._own.execute(_HOLD, self.worker_id)
-        await self._own.execute(_BEGIN, self.worker_id)
+        own = await self._borrowed.enter_async_context(self.database.connection())
+        await own.execute(_HOLD, self.worker_id)
+        await own.execute(_BEGIN, self.worker_id)
         # Losing the newest heartbeat to a crash of the database costs nothing.
-        await self._own.execute("set synchronous_commit = off")
+        await own.execute("set synchronous_commit = off")
+        self._own = own
         await self._check_epoch()
 
     async def end(self) -> None:

@@ -1,0 +1,268 @@
+"""The composition root: the only file that knows every room.
+
+An `Application` is one process's view of a deployment: the project, its database, its systems.
+It takes documents in and makes engines; what runs where is decided by the command line.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from quaestor.audit.subjects import Subjects
+from quaestor.connectors.coupa.config import CoupaConfig
+from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisition
+from quaestor.connectors.kit.simulator import Ready
+from quaestor.flows.kit.flow import Flow
+from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
+from quaestor.governance.releases import publish, released_files
+from quaestor.model.canonical import content_hash
+from quaestor.project.load import load_project
+from quaestor.project.project import Project
+from quaestor.project.reads import ProjectReads, project_reads
+from quaestor.project.seams import load_flow_seams
+from quaestor.project.systems import OpenSystem, open_systems
+from quaestor.runtime.advancing import Advance
+from quaestor.runtime.case import Case
+from quaestor.runtime.crash import no_crash
+from quaestor.runtime.dispatch import Dispatch
+from quaestor.runtime.engine import Engine, EngineOptions
+from quaestor.runtime.intent import Limits
+from quaestor.runtime.lanes import Lanes, lane_name
+from quaestor.runtime.progress import Target, World
+from quaestor.runtime.receiving import Inbound, Taken, take_in
+from quaestor.runtime.recording import Recorder
+from quaestor.runtime.sending import SystemLink
+from quaestor.runtime.upkeep import Upkeep
+from quaestor.store import Connection, Database
+from quaestor.store.epoch import stored_epoch
+
+__all__ = ["FLOWS", "Application"]
+
+FLOWS: Mapping[tuple[str, int], Flow] = {
+    (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER,)
+}
+
+_LOAD_BUDGET = """
+with loaded as (
+    insert into quaestor.budget_balance
+        (node, entity, parent, control, tolerance_pct, tolerance_amount, budget)
+    values ($1, $2, $3, $4, $5, $6, $7)
+    on conflict (node) do update
+    set parent = excluded.parent, control = excluded.control, budget = excluded.budget,
+        tolerance_pct = excluded.tolerance_pct, tolerance_amount = excluded.tolerance_amount
+    returning node, entity
+)
+insert into quaestor.budget_entry (at, entity, node, effect, kind, budget)
+select quaestor.clock(), entity, node, $8, 'load', $7 - $9 from loaded where $7 <> $9
+"""
+_LOADED = "select budget from quaestor.budget_balance where node = $1 for no key update"
+
+
+@dataclass
+class Application:
+    """See the module. Made by `open`; use as an async context."""
+
+    project: Project
+    database: Database
+    systems: Mapping[str, OpenSystem]
+    recorder: Recorder
+    _reads: dict[str, ProjectReads] = field(default_factory=dict)
+    _find_first_before: datetime | None = None
+    _closing: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @classmethod
+    async def open(
+        cls,
+        project: Project,
+        dsn: str,
+        *,
+        audit_key: bytes,
+        simulated: Mapping[str, Ready] | None = None,
+        application_name: str = "quaestor",
+    ) -> Self:
+        """Connect to a migrated database and to the systems; `audit_key` wraps subjects' keys."""
+        stack = AsyncExitStack()
+        database = await Database.connect(
+            dsn, role="quaestor_worker", application_name=application_name, max_size=12
+        )
+        stack.push_async_callback(database.close)
+        systems = open_systems(project, simulated or {})
+        for system in systems.values():
+            stack.push_async_callback(system.wire.close)
+        app = cls(project, database, systems, Recorder(Subjects(audit_key)))
+        app._closing = stack
+        app._reads[project.release().hash] = _reads_of(project)
+        return app
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._closing.aclose()
+
+    # --- releasing ------------------------------------------------------------------------------
+
+    async def release(self, *, by: str) -> str:
+        """Publish the project as it stands: its files by content hash, and its budgets."""
+        hash_ = self.project.release().hash
+        files = {name: (self.project.path / name).read_bytes() for name in self.project.files}
+
+        async def work(connection: Connection) -> None:
+            await publish(connection, hash_, files, by=by)
+            for node in sorted(self.project.budget_nodes.values(), key=_parents_first):
+                loaded = await connection.fetchval(_LOADED, node.key)
+                await connection.execute(
+                    _LOAD_BUDGET,
+                    node.key,
+                    node.entity,
+                    node.parent,
+                    node.control,
+                    node.tolerance_pct,
+                    node.tolerance_amount,
+                    node.amount,
+                    f"release:{hash_[:12]}",
+                    loaded or 0,
+                )
+
+        await self.database.run(work)
+        return hash_
+
+    async def _know_releases(self, connection: Connection, hashes: set[str]) -> None:
+        """Load releases that documents in flight are pinned to."""
+        for hash_ in hashes - self._reads.keys():
+            files = await released_files(connection, hash_)
+            with tempfile.TemporaryDirectory() as folder:
+                for name, body in files.items():
+                    target = Path(folder) / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(body)
+                self._reads[hash_] = _reads_of(load_project(Path(folder)))
+
+    # --- taking in ------------------------------------------------------------------------------
+
+    async def take_in_coupa(
+        self, raw: bytes, *, on: datetime, version: int = 1
+    ) -> Taken | NotMapped:
+        """A requisition as Coupa publishes it; refused by name where it cannot be mapped."""
+        settings = self.project.settings.systems["coupa"]
+        mapped = read_requisition(
+            raw,
+            config=CoupaConfig(**_coupa_options(settings.own)),
+            crosswalks=self.project.crosswalks,
+            directory=self.project.directory,
+            on=on.date(),
+            version=version,
+        )
+        if not isinstance(mapped, Mapped):
+            return mapped
+        requisition = mapped.requisition
+        inbound = Inbound(
+            document_type="requisition",
+            entity=requisition.entity,
+            source_system=requisition.source_system,
+            source_id=requisition.source_id,
+            number=requisition.number,
+            version=requisition.version,
+            content_hash=content_hash(requisition),
+            changed_at=requisition.submitted_at,
+            body=requisition,
+            received_from="coupa",
+            source_bytes=raw,
+        )
+        release = self.project.release().hash
+
+        async def work(connection: Connection) -> Taken:
+            return await take_in(connection, self.recorder, REQUISITION_TO_ORDER, release, inbound)
+
+        return await self.database.run(work)
+
+    # --- working --------------------------------------------------------------------------------
+
+    async def engine(
+        self,
+        worker_id: str,
+        *,
+        options: EngineOptions | None = None,
+        at: Callable[[str], None] = no_crash,
+    ) -> Engine:
+        """A worker on this application's database and systems."""
+        deployment = self.project.settings.deployment
+        dispatch = Dispatch(FLOWS)
+        lanes = Lanes({name: system.settings.slots for name, system in self.systems.items()})
+        async with self.database.transaction(readonly=True) as connection:
+            epoch = await stored_epoch(connection)
+        if epoch is not None and epoch.recovery_point is not None:
+            self._find_first_before = epoch.accepted_at
+        advance = Advance(
+            world=self._world(),
+            flows={flow.name: flow for flow in FLOWS.values()},
+            lanes=lanes,
+            links={
+                name: SystemLink(name, system.submits, system.settings.total_timeout_s)
+                for name, system in self.systems.items()
+                if system.submits is not None
+            },
+            recorder=self.recorder,
+            lease_s=deployment.lease_s,
+            reconcile_every_s=deployment.reconcile_every_s,
+            know_releases=self._know_releases,
+        )
+        return Engine(
+            database=self.database,
+            dispatch=dispatch,
+            advance=advance,
+            upkeep=Upkeep(
+                self.database,
+                dispatch,
+                worker_id,
+                lane_wait_max_s=deployment.lane_wait_max_s,
+            ),
+            lane_names=[
+                lane_name(system, entity)
+                for system in self.systems
+                for entity in self.project.entities
+            ],
+            options=options or EngineOptions(shutdown_s=deployment.shutdown_s),
+            at=at,
+        )
+
+    def _world(self) -> World:
+        limits = self.project.settings.limits
+        return World(
+            deployment=self.project.settings.deployment.name,
+            targets={
+                name: Target(name, system.submits.render, system.manifest.actions, system.findable)
+                for name, system in self.systems.items()
+                if system.submits is not None
+            },
+            reads=self._fetch_reads,
+            limits=Limits(failures_max=limits.send_attempts_max),
+            steps_max=limits.steps_max,
+            find_first_before=self._find_first_before,
+        )
+
+    def _fetch_reads(self, case: Case, kinds: tuple[type, ...]) -> Mapping[type, Any]:
+        return self._reads[case.release](case.document.type, case.document.entity, kinds)
+
+
+def _reads_of(project: Project) -> ProjectReads:
+    return project_reads(project, load_flow_seams(project))
+
+
+def _parents_first(node: Any) -> tuple[bool, str]:
+    return node.parent is not None, node.key
+
+
+def _coupa_options(own: Mapping[str, Any]) -> dict[str, Any]:
+    from quaestor.connectors.coupa.config import Segments
+
+    options = dict(own)
+    if "segments" in options:
+        options["segments"] = Segments(**options["segments"])
+    return options

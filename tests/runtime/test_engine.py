@@ -1,0 +1,74 @@
+"""The engine on real PostgreSQL: claims, calls, outcomes, wake-ups."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from quaestor.connectors.kit.contract import Ambiguous, Command, Transient
+from quaestor.model.event import Cancel
+from tests.support.database import TestDatabase
+from tests.support.engine import FakeErp, bench_on, running
+
+
+async def test_every_document_becomes_exactly_one_order(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    await bench.take_in(300)
+
+    async with running(bench.engine()):
+        await bench.until({"ordered": 300})
+
+    assert len(bench.erp.orders) == 300
+    assert bench.erp.doubles == 0
+
+
+async def test_a_lost_answer_is_found_and_never_sent_again(database: TestDatabase) -> None:
+    async def lose(_: Command) -> None:
+        raise Ambiguous("the connection was reset")
+
+    erp = FakeErp()
+    erp.after = lose
+    bench = await bench_on(database, erp)
+    await bench.take_in(20)
+
+    async with running(bench.engine()):
+        await bench.until({"ordered": 20})
+
+    assert (erp.sends, erp.doubles) == (20, 0)
+
+
+async def test_a_system_in_trouble_makes_documents_wait_uncounted(database: TestDatabase) -> None:
+    tries = []
+
+    async def refuse_first(command: Command) -> None:
+        tries.append(command.key)
+        if len(tries) <= 3:
+            raise Transient("no connection")
+
+    erp = FakeErp()
+    erp.before = refuse_first
+    bench = await bench_on(database, erp)
+    await bench.take_in(5)
+
+    async with running(bench.engine(slots=1)):
+        await bench.until({"ordered": 5})
+
+    assert erp.doubles == 0
+
+
+async def test_a_cancellation_in_doubt_leaves_what_was_applied(database: TestDatabase) -> None:
+    async def lose(_: Command) -> None:
+        raise Ambiguous("the connection was reset")
+
+    erp = FakeErp()
+    erp.after = lose
+    bench = await bench_on(database, erp)
+    (document_id,) = await bench.take_in(1)
+    at = datetime(2026, 11, 2, tzinfo=UTC)
+
+    async with running(bench.engine(settle_s=1.0)):
+        while not erp.orders:
+            await bench.database.fetchval("select pg_sleep(0.01)")
+        await bench.tell(document_id, Cancel("c1", at, "system:desk"))
+        await bench.until({"ordered_though_cancelled": 1})
+
+    assert (erp.sends, erp.doubles) == (1, 0)
