@@ -94,7 +94,7 @@ class BogusConnector:
 
     async def check(self) -> tuple[Probe, ...]:
         try:
-            await self._client.orders("reference=nothing-carries-this")
+            await self._client.orders("number=nothing")
         except NotKnown as error:
             fix = "Start the simulator, and give its token to this system."
             return (Probe("orders", False, error.reason, fix),)

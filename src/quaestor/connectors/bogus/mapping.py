@@ -74,7 +74,7 @@ def _compared(at: str, wanted: object, there: object) -> Iterator[str]:
     if isinstance(wanted, Mapping) and isinstance(there, Mapping):
         for name, value in wanted.items():
             yield from _compared(f"{at}.{name}" if at else name, value, there.get(name))
-    elif isinstance(wanted, list) and isinstance(there, list):
+    elif isinstance(wanted, list | tuple) and isinstance(there, list | tuple):
         if len(wanted) != len(there):
             yield f"{at}: {len(there)} instead of {len(wanted)}"
         for number, (one, other) in enumerate(zip(wanted, there, strict=False), start=1):

@@ -79,6 +79,9 @@ class BogusSimulator:
     def credentials(self) -> Mapping[str, str]:
         return {"kind": "bearer", "token": self._options.token}
 
+    def handed_out(self) -> tuple[str, ...]:
+        return (self._options.token,)
+
     def reset(self) -> None:
         self._orders: dict[str, _Order] = {}
         self._late: list[tuple[float, dict[str, Any]]] = []

@@ -40,6 +40,7 @@ __all__ = [
     "Rejected",
     "Several",
     "Submits",
+    "SubmittingConnector",
     "Submitted",
     "Transient",
 ]
@@ -205,6 +206,7 @@ class Probe(msgspec.Struct, frozen=True):
     fix: str = ""
 
 
+@runtime_checkable
 class Connector(Protocol):
     """Every system: what it can do, and whether it can be reached as configured."""
 
@@ -229,3 +231,8 @@ class Submits(Protocol):
     async def find(self, command: Command) -> Found:
         """What an earlier send left behind. Raises `Transient` or `Permanent`."""
         ...
+
+
+@runtime_checkable
+class SubmittingConnector(Connector, Submits, Protocol):
+    """A connector of a system that creates documents on command."""

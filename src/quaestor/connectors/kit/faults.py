@@ -180,6 +180,12 @@ class _Link:
         return True
 
     async def _back(self, upstream: asyncio.StreamReader) -> None:
+        try:
+            await self._answered(upstream)
+        except ConnectionResetError:
+            _reset(self._writer)
+
+    async def _answered(self, upstream: asyncio.StreamReader) -> None:
         while chunk := await upstream.read(CHUNK_BYTES):
             fault, before = self._fault, self._counted
             self._counted += len(chunk)

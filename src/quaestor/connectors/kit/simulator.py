@@ -71,6 +71,10 @@ class Simulated(Protocol):
         """Do what is asked; what this stores is committed."""
         ...
 
+    def handed_out(self) -> tuple[str, ...]:
+        """Every secret value known to it: what must never be shown by a connector."""
+        ...
+
     def busy(self, seconds: float) -> SimAnswer:
         """The vendor's way to say "too many requests"."""
         ...

@@ -91,11 +91,15 @@ class SapSimulator:
             "password": self._options.password,
         }
 
+    def handed_out(self) -> tuple[str, ...]:
+        return (self._options.password, *self._handed_out)
+
     def reset(self) -> None:
         self._chance = random.Random(self._seed)
         self._orders: dict[str, _Stored] = {}
         self._next_number = self._options.first_number
         self._sessions: dict[str, tuple[str, float]] = {}
+        self._handed_out: list[str] = []
 
     def expire_tokens(self) -> None:
         self._sessions.clear()
@@ -225,6 +229,7 @@ class SapSimulator:
             secrets.token_urlsafe(24),
             base64.b64encode(secrets.token_bytes(16)).decode(),
         )
+        self._handed_out += (session, token)
         self._sessions[session] = (token, self._now() + self._options.token_life_s)
         return SimAnswer(
             answer.status,

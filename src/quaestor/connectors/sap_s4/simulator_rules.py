@@ -250,6 +250,8 @@ def check_order(order: Mapping[str, Any]) -> None:
             raise Refusal400("06/083", f"Enter {name}")
     if not order.get("PurchasingGroup"):
         raise Refusal400("06/083", "Enter PurchasingGroup")
+    if order["PurchaseOrderType"] != "NB" and not order["PurchaseOrderType"].startswith("Z"):
+        raise Refusal400("06/001", f"Document type {order['PurchaseOrderType']} is not defined")
     currency = order.get("DocumentCurrency", "")
     if _CURRENCY.fullmatch(currency) is None:
         raise Refusal400("SG/105", "Enter a valid currency")
