@@ -17,7 +17,7 @@ from quaestor.store.database import Database
 from tests.audit.builders import append_entries
 from tests.support.database import TestDatabase
 
-DEADLINE_S = 60.0
+DEADLINE_S = 30.0
 
 
 async def place_all(pool: Database, **options: int) -> int:
@@ -172,7 +172,9 @@ async def _write(pool: Database, seed: int, written: set[int]) -> None:
         written.update(transaction_ids)
 
 
-async def _write_slowly(pool: Database, until_written: int, written: set[int]) -> None:
+async def _write_slowly(
+    pool: Database, until_written: int, written: set[int], begun: asyncio.Event
+) -> None:
     """One transaction that stays open until the others have written so many entries."""
 
     async def others_are_far() -> bool:
@@ -180,6 +182,7 @@ async def _write_slowly(pool: Database, until_written: int, written: set[int]) -
 
     async with pool.transaction() as connection:
         mine = await append_entries(connection, 2)
+        begun.set()
         await until(others_are_far)
         mine += await append_entries(connection, 2)
     written.update(mine)
@@ -209,10 +212,12 @@ async def _kill_the_leader(pool: Database, killed: list[int], stop: asyncio.Even
 
 async def _run_writers(pool: Database, written: set[int]) -> None:
     async with asyncio.TaskGroup() as group:
+        for share in (50, 120, 200):
+            begun = asyncio.Event()
+            group.create_task(_write_slowly(pool, share, written, begun))
+            await begun.wait()
         for seed in range(12):
             group.create_task(_write(pool, seed, written))
-        for share in (50, 120, 200):
-            group.create_task(_write_slowly(pool, share, written))
 
 
 async def _wait_until_placed(pool: Database, seen: list[tuple[int, int]], count: int) -> None:
