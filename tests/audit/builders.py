@@ -11,8 +11,10 @@ import asyncpg
 from quaestor.audit.append import EntryIds, append
 from quaestor.audit.entry import Entry
 from quaestor.audit.payload import Payload
+from quaestor.audit.sequencer import Sequencer
+from quaestor.store.database import Database
 
-__all__ = ["an_entry", "append_entries"]
+__all__ = ["an_entry", "append_entries", "place_all"]
 
 _DEFAULTS: Mapping[str, Any] = {
     "format": 1,
@@ -42,3 +44,13 @@ async def append_entries(
     entries = [an_entry(**{"id": number, "at": at, **members}) for number in ids]
     await append(connection, entries, stored)
     return ids
+
+
+async def place_all(pool: Database, **options: int) -> int:
+    """Place entries until nothing is left; how many leaves there are."""
+    sequencer = Sequencer(pool, **options)
+    async with pool.connection() as connection:
+        assert await sequencer.lead(connection)
+        while (await sequencer.place(connection)).count:
+            pass
+    return sequencer.next_leaf

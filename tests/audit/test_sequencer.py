@@ -14,20 +14,10 @@ from quaestor.audit.merkle import Frontier, verify_consistency, verify_inclusion
 from quaestor.audit.sequencer import HorizonLag, Sequencer, SequencerFenced, measure_lag
 from quaestor.audit.tree import TreeIncomplete, consistency_proof, inclusion_proof, tree_root
 from quaestor.store.database import Database
-from tests.audit.builders import append_entries
+from tests.audit.builders import append_entries, place_all
 from tests.support.database import TestDatabase
 
 DEADLINE_S = 30.0
-
-
-async def place_all(pool: Database, **options: int) -> int:
-    """Place until nothing is left; how many leaves there are."""
-    sequencer = Sequencer(pool, **options)
-    async with pool.connection() as connection:
-        assert await sequencer.lead(connection)
-        while (await sequencer.place(connection)).count:
-            pass
-    return sequencer.next_leaf
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

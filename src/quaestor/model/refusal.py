@@ -107,6 +107,14 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("steps_exhausted", "operator", "The flow took more steps than the limit allows."),
     ("storage_unavailable", "operator", "The database cannot serve now; nothing was changed."),
     ("state_forbids_change", "requester", "The document is past the point of change."),
+    # The audit trail.
+    ("audit_trail_altered", "finance", "The audit trail is not what was signed before."),
+    ("audit_checkpoint_conflict", "finance", "A place holds another checkpoint of this size."),
+    ("audit_checkpoint_unwritable", "operator", "A checkpoint cannot be written to its place."),
+    ("audit_horizon_blocked", "operator", "A transaction has been open too long to go on."),
+    ("audit_key_exposed", "operator", "Others than its owner can read a key file."),
+    ("audit_key_missing", "operator", "The deployment key that wrapped this is not given."),
+    ("audit_key_unreadable", "operator", "A key file cannot be read, or holds no key."),
 )
 
 
