@@ -131,8 +131,7 @@ class _Mapping:
         header.account_for(HEADER | EXTENSION, REFERENCES)
         self._check_status()
         identity = header.text("id")
-        if identity is None:
-            header.invalid("id", "Coupa's id of the requisition")
+        header.require("id", "Coupa's id of the requisition")
         currency = self._currency()
         submitted_at = self._submitted_at()
         requester = self._person(
@@ -168,13 +167,11 @@ class _Mapping:
 
     def _currency(self) -> str | None:
         """A code, or an object with one: the contract says the first, the examples the second."""
-        currency = self.header.named("currency", "code")
-        if currency is None:
-            self.header.invalid("currency", "an ISO 4217 code")
-        elif currency not in MINOR_UNITS:
-            self.findings.refuse("unknown_currency", currency=currency[:10])
-            return None
-        return currency
+        currency = self.header.required_name("currency", "code")
+        if currency is None or currency in MINOR_UNITS:
+            return currency
+        self.findings.refuse("unknown_currency", currency=currency[:10])
+        return None
 
     def _submitted_at(self) -> datetime | None:
         name = "submitted-at" if self.header.has("submitted-at") else "created-at"
@@ -186,9 +183,8 @@ class _Mapping:
         return self.header.instant(name)
 
     def _person(self, node: Node, name: str) -> str | None:
-        login = node.named(name, "login")
+        login = node.required_name(name, "login")
         if login is None:
-            node.invalid(name, "a user with a login")
             return None
         employee = self.directory.by_identity(self.config.system, login)
         if employee is None:
@@ -208,9 +204,9 @@ class _Mapping:
     def _lines(self, currency: str) -> tuple[list[RequisitionLine], set[str]]:
         nodes = self.header.children("requisition-lines")
         count = self.header.integer("line-count")
-        if not nodes:
+        if not nodes and not self.header.has("requisition-lines"):
             self.findings.refuse("no_lines")
-        elif count is not None and count != len(nodes):
+        elif nodes and count is not None and count != len(nodes):
             # Coupa drops lines that repeat a line-num without a word; the count gives it away.
             self.header.invalid("line-count", f"{count} lines, and {len(nodes)} came")
         lines: list[RequisitionLine] = []
@@ -234,21 +230,20 @@ class _Mapping:
     ) -> RequisitionLine | None:
         node.account_for(LINE, REFERENCES)
         line_currency = node.named("currency", "code")
-        if line_currency is not None and line_currency != currency:
+        if currency and line_currency is not None and line_currency != currency:
             self.findings.refuse("mixed_currencies", where=node.at("currency"))
         number = node.integer("line-num")
         if number is None:
             number = position
             self.findings.lose(node.at("line-num"), "defaulted", "The line's position.")
         description = node.text("description")
-        if description is None:
-            node.invalid("description", "a text")
+        node.require("description", "a text")
         unit_price = node.decimal("unit-price")
-        if unit_price is None:
-            node.invalid("unit-price", "a decimal string")
+        node.require("unit-price", "a decimal string")
         quantity, uom = self._quantity(node)
         supplier = self._supplier(node)
-        category = self._code(node, "commodity", "name", "material_group")
+        commodity = node.required_name("commodity", "name") if node.has("commodity") else None
+        category = None if commodity is None else self._ours("material_group", commodity)
         if description is None or unit_price is None or quantity is None or not currency:
             return None
         amount = self._amount(node, quantity, unit_price, currency)
@@ -265,7 +260,7 @@ class _Mapping:
             category=category or "",
             material=self._material(node),
             need_by=node.day("need-by-date") or self.header.day("need-by-date"),
-            ship_to=self._code(self.header, "ship-to-address", "location-code", "plant"),
+            ship_to=self._ship_to(),
         )
 
     def _quantity(self, node: Node) -> tuple[Decimal | None, str | None]:
@@ -273,12 +268,9 @@ class _Mapping:
             self.findings.lose(node.at("quantity"), "defaulted", "An amount line is one unit.")
             return Decimal(1), self.config.amount_line_uom
         quantity = node.decimal("quantity")
-        if quantity is None:
-            node.invalid("quantity", "a decimal string")
-        if not node.has("uom"):
-            node.invalid("uom", "a unit of measure with a code")
-            return quantity, None
-        return quantity, self._code(node, "uom", "code", "uom")
+        node.require("quantity", "a decimal string")
+        unit = node.required_name("uom", "code")
+        return quantity, None if unit is None else self._ours("uom", unit)
 
     def _amount(self, node: Node, quantity: Decimal, unit_price: Decimal, currency: str) -> Decimal:
         stated = node.decimal("total")
@@ -295,10 +287,16 @@ class _Mapping:
         return shares.splits
 
     def _supplier(self, node: Node) -> str | None:
-        if node.named("supplier", "number") is None:
+        number = node.named("supplier", "number")
+        if number is None:
             self.findings.refuse("supplier_unknown", where=node.at("supplier.number"))
             return None
-        return self._code(node, "supplier", "number", "supplier")
+        return self._ours("supplier", number)
+
+    def _ship_to(self) -> str | None:
+        """Without a location code the goods go where the entity's goods go."""
+        location = self.header.named("ship-to-address", "location-code")
+        return None if location is None else self._ours("plant", location)
 
     def _material(self, node: Node) -> str | None:
         theirs = node.named("item", "item-number")
@@ -309,10 +307,6 @@ class _Mapping:
             self.findings.lose(node.at("item"), "dropped", "The item is not in the crosswalk.")
             return None
         return ours
-
-    def _code(self, node: Node, name: str, member: str, kind: CodeKind) -> str | None:
-        theirs = node.named(name, member)
-        return None if theirs is None else self._ours(kind, theirs)
 
     def _ours(self, kind: CodeKind, theirs: str) -> str | None:
         ours = self.crosswalks.ours(self.config.system, kind, theirs, self.on)
@@ -329,7 +323,7 @@ class _Mapping:
             return None
         decided_by = node.text("decided-by")
         if decided_by is None:
-            node.invalid("decided_by", "the system that decided")
+            node.require("decided-by", "the system that decided")
             return None
         decisions = [self._decision(one, decided_by) for one in node.children("decisions")]
         if not decisions:

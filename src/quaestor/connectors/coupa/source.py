@@ -25,8 +25,13 @@ _MISSING = object()
 
 
 def decode(raw: bytes) -> Any:
-    """Coupa's JSON with exact numbers. Raises `msgspec.DecodeError` for what is not JSON."""
-    return _DECODER.decode(raw)
+    """Coupa's JSON with exact numbers. Raises `msgspec.DecodeError` for what is not JSON, and
+    for what is nested deeper than any document.
+    """
+    try:
+        return _DECODER.decode(raw)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
 
 
 class Findings:
@@ -94,6 +99,11 @@ class Node:
 
     def invalid(self, name: str, expected: str) -> None:
         self.findings.invalid(self.at(name), expected)
+
+    def require(self, name: str, expected: str) -> None:
+        """Report a member that is not given. One that is, and is wrong, its getter reports."""
+        if not self.has(name):
+            self.invalid(name, expected)
 
     def text(self, name: str) -> str | None:
         value = self.get(name)
@@ -180,6 +190,15 @@ class Node:
             return value
         reference = self.child(name)
         return None if reference is None else reference.text(member)
+
+    def required_name(self, name: str, member: str) -> str | None:
+        """As `named`, and a problem where it is missing."""
+        found = self.named(name, member)
+        if found is None and isinstance(self.get(name), Mapping):
+            self.findings.invalid(f"{self.at(name)}.{member}", "a text")
+        elif found is None:
+            self.require(name, f"an object with {member}")
+        return found
 
     def account_for(
         self, dispositions: Dispositions, references: Mapping[str, tuple[str, ...]]
