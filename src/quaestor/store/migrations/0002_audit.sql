@@ -25,7 +25,8 @@ create procedure quaestor.guard_shared(guarded regclass)
     as $$ begin
         execute format('alter table %s enable row level security', guarded);
         execute format('alter table %s force row level security', guarded);
-        execute format('create policy everybody_sees on %s using (true) with check (true)', guarded);
+        execute format('create policy everybody_sees on %s using (true) with check (true)',
+                       guarded);
     end $$;
 
 create procedure quaestor.guard_erasable(guarded regclass)
@@ -79,7 +80,8 @@ create procedure quaestor.guard_partition(guarded regclass)
     language plpgsql
     as $$ begin
         execute format('create trigger append_only before update or delete or truncate on %s '
-                       'for each statement execute function quaestor.refuse_unless_erasing()', guarded);
+                       'for each statement execute function quaestor.refuse_unless_erasing()',
+                       guarded);
         execute format('alter table %s enable row level security', guarded);
         execute format('alter table %s force row level security', guarded);
     end $$;
@@ -93,7 +95,8 @@ create function quaestor.audit_partitions(months_ahead integer) returns integer
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$
     declare
-        first timestamptz := date_trunc('month', quaestor.clock(), 'UTC');
+        -- Without a time zone, so that a month is added in UTC.
+        first timestamp := date_trunc('month', quaestor.clock() at time zone 'UTC');
         lower_bound timestamptz;
         upper_bound timestamptz;
         name text;
@@ -101,8 +104,8 @@ create function quaestor.audit_partitions(months_ahead integer) returns integer
     begin
         perform pg_advisory_xact_lock(hashtextextended('quaestor.audit_partitions', 0));
         for ahead in 0 .. least(months_ahead, 120) loop
-            lower_bound := (first at time zone 'UTC' + make_interval(months => ahead)) at time zone 'UTC';
-            upper_bound := (first at time zone 'UTC' + make_interval(months => ahead + 1)) at time zone 'UTC';
+            lower_bound := (first + make_interval(months => ahead)) at time zone 'UTC';
+            upper_bound := (first + make_interval(months => ahead + 1)) at time zone 'UTC';
             name := 'audit_' || to_char(lower_bound at time zone 'UTC', 'YYYY_MM');
             continue when to_regclass('quaestor.' || name) is not null
                 or exists (select from quaestor.audit_other
@@ -236,7 +239,7 @@ grant execute on function quaestor.audit_hold_writers to quaestor_worker;
 
 -- --- erasure -------------------------------------------------------------------------------------
 
--- Canonical JSON (RFC 8785 restricted to objects, texts and integers), as `audit/entry.py` makes it.
+-- Canonical JSON (RFC 8785 over objects, texts and integers), as `audit/entry.py` makes it.
 create function quaestor.audit_canonical(value jsonb) returns text
     language sql immutable strict
     as $$
@@ -264,7 +267,8 @@ create function quaestor.audit_erasure(owning_entity text, stated jsonb) returns
                                          || uuid_send(gen_random_uuid())) from 1 for 16);
     begin
         if stated ->> 'actor' !~ '^(sub:[a-z2-7]{16}|system:[a-z0-9_.-]{1,64})$' then
-            raise exception 'An actor is a pseudonym or a system.' using errcode = 'check_violation';
+            raise exception 'An actor is a pseudonym or a system.'
+                using errcode = 'check_violation';
         end if;
         body := convert_to(quaestor.audit_canonical(stated || jsonb_build_object(
             'format', 1,
