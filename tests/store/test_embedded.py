@@ -38,19 +38,20 @@ def started(data_dir: Path, elsewhere: Path, **settings: str) -> EmbeddedServer:
     return EmbeddedServer.start(data_dir, settings=settings, elsewhere=elsewhere)
 
 
-def test_the_first_start_makes_the_database(place: Path) -> None:
-    with started(place / "data", place) as server:
+@pytest.mark.parametrize("name", ["data", pytest.param("1 " + "x" * 120, marks=pytest.mark.slow)])
+def test_the_first_start_makes_the_database(place: Path, name: str) -> None:
+    with started(place / name, place) as server:
         database = asked(server.dsn, "select current_database()::text")
 
     assert database == "quaestor"
 
 
 @pytest.mark.slow
-def test_the_second_start_finds_what_was_written(place: Path) -> None:
-    with started(place / "data", place) as server:
+def test_the_second_start_finds_what_was_written(prepared: Path) -> None:
+    with started(prepared / "data", prepared) as server:
         asked(server.dsn, "create table kept (id int)")
 
-    with started(place / "data", place) as server:
+    with started(prepared / "data", prepared) as server:
         kept = asked(server.dsn, "select to_regclass('kept')::text")
 
     assert kept == "kept"
@@ -106,12 +107,12 @@ def a_server(session_place: Path) -> Iterator[EmbeddedServer]:
         "x" * 120,
     ],
 )
-def test_any_path_works(place: Path, name: str) -> None:
-    data_dir = place / name / "data"
+def test_any_path_works(prepared: Path, name: str) -> None:
+    data_dir = (prepared / "data").rename(prepared / name)
 
-    with started(data_dir, place) as server:
+    with started(data_dir, prepared) as server:
         answer = asked(server.dsn, "select 1")
-        attached = started(data_dir, place)
+        attached = started(data_dir, prepared)
 
     assert answer == 1
     assert attached.attached
@@ -120,8 +121,10 @@ def test_any_path_works(place: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["short", "x" * 120])
-def test_nobody_else_can_enter_the_socket_directory(place: Path, name: str) -> None:
-    with started(place / name, place) as server:
+def test_nobody_else_can_enter_the_socket_directory(prepared: Path, name: str) -> None:
+    data_dir = (prepared / "data").rename(prepared / name)
+
+    with started(data_dir, prepared) as server:
         directory = server.socket_directory.stat()
         cluster = server.cluster.stat()
 
@@ -131,21 +134,23 @@ def test_nobody_else_can_enter_the_socket_directory(place: Path, name: str) -> N
 
 
 @pytest.mark.slow
-def test_a_socket_directory_that_others_can_enter_is_refused(place: Path) -> None:
-    data_dir = place / ("x" * 120)
-    with started(data_dir, place) as server:
+def test_a_socket_directory_that_others_can_enter_is_refused(prepared: Path) -> None:
+    data_dir = (prepared / "data").rename(prepared / ("x" * 120))
+    with started(data_dir, prepared) as server:
         server.socket_directory.chmod(0o777)
 
         with pytest.raises(UnsafeSocketDirectory):
-            started(data_dir, place)
+            started(data_dir, prepared)
 
 
 @pytest.mark.slow
-def test_the_temporary_socket_directory_goes_with_the_server(place: Path) -> None:
-    with started(place / ("x" * 120), place) as server:
+def test_the_temporary_socket_directory_goes_with_the_server(prepared: Path) -> None:
+    data_dir = (prepared / "data").rename(prepared / ("x" * 120))
+
+    with started(data_dir, prepared) as server:
         directory = server.socket_directory
 
-    assert place not in directory.parents
+    assert prepared not in directory.parents
     assert not directory.exists()
 
 
@@ -158,10 +163,10 @@ def test_programs_of_postgresql_can_use_the_server(a_server: EmbeddedServer, pla
 
 
 @pytest.mark.slow
-def test_chosen_settings_count_at_each_start(place: Path) -> None:
-    with started(place / "data", place, work_mem="9MB") as server:
+def test_chosen_settings_count_at_each_start(prepared: Path) -> None:
+    with started(prepared / "data", prepared, work_mem="9MB") as server:
         first = asked(server.dsn, "show work_mem")
-    with started(place / "data", place, work_mem="7MB") as server:
+    with started(prepared / "data", prepared, work_mem="7MB") as server:
         second = asked(server.dsn, "show work_mem")
 
     assert (first, second) == ("9MB", "7MB")
@@ -179,24 +184,24 @@ def test_chosen_settings_count_at_each_start(place: Path) -> None:
     ],
 )
 def test_a_setting_that_would_open_the_server_is_refused(
-    place: Path, settings: dict[str, str]
+    prepared: Path, settings: dict[str, str]
 ) -> None:
     with pytest.raises(SettingRefused):
-        EmbeddedServer.start(place / "data", settings=settings, elsewhere=place)
+        EmbeddedServer.start(prepared / "data", settings=settings, elsewhere=prepared)
 
 
 @pytest.mark.slow
-def test_a_failed_start_tells_what_the_server_said(place: Path) -> None:
+def test_a_failed_start_tells_what_the_server_said(prepared: Path) -> None:
     with pytest.raises(ServerDidNotStart, match="work_mem"):
-        started(place / "data", place, work_mem="plenty")
+        started(prepared / "data", prepared, work_mem="plenty")
 
 
 @pytest.mark.slow
-def test_a_failed_start_leaves_the_next_one_free(place: Path) -> None:
+def test_a_failed_start_leaves_the_next_one_free(prepared: Path) -> None:
     with pytest.raises(ServerDidNotStart):
-        started(place / "data", place, work_mem="plenty")
+        started(prepared / "data", prepared, work_mem="plenty")
 
-    with started(place / "data", place) as server:
+    with started(prepared / "data", prepared) as server:
         assert not server.attached
 
 
@@ -226,26 +231,26 @@ def test_a_data_directory_that_is_a_file_is_refused(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_of_another_release_is_refused(place: Path) -> None:
-    started(place / "data", place).stop()
-    (place / "data" / "postgres" / "cluster" / "PG_VERSION").write_text("17\n")
+def test_a_cluster_of_another_release_is_refused(prepared: Path) -> None:
+    started(prepared / "data", prepared).stop()
+    (prepared / "data" / "postgres" / "cluster" / "PG_VERSION").write_text("17\n")
 
     with pytest.raises(DataDirectoryRefused, match="PostgreSQL 17"):
-        started(place / "data", place)
+        started(prepared / "data", prepared)
 
 
-def test_a_second_process_attaches(place: Path) -> None:
-    with OwnerProcess.launch(place / "data", place).ready() as owner:
-        with started(place / "data", place) as server:
+def test_a_second_process_attaches(prepared: Path) -> None:
+    with OwnerProcess.launch(prepared / "data", prepared).ready() as owner:
+        with started(prepared / "data", prepared) as server:
             answer = asked(server.dsn, "select 1")
 
         assert (owner.attached, server.attached, answer) == (False, True, 1)
 
 
 @pytest.mark.slow
-def test_a_process_that_attached_never_stops_the_server(place: Path) -> None:
-    with started(place / "data", place) as server:
-        with OwnerProcess.launch(place / "data", place).ready() as other:
+def test_a_process_that_attached_never_stops_the_server(prepared: Path) -> None:
+    with started(prepared / "data", prepared) as server:
+        with OwnerProcess.launch(prepared / "data", prepared).ready() as other:
             attached = other.attached
             other.let_go()
 
@@ -254,16 +259,16 @@ def test_a_process_that_attached_never_stops_the_server(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_owner_stops_the_server_when_it_ends(place: Path) -> None:
-    with OwnerProcess.launch(place / "data", place).ready() as owner:
+def test_the_owner_stops_the_server_when_it_ends(prepared: Path) -> None:
+    with OwnerProcess.launch(prepared / "data", prepared).ready() as owner:
         assert owner.let_go() == 0
 
-    assert running_postmaster(place / "data" / "postgres" / "cluster") is None
+    assert running_postmaster(prepared / "data" / "postgres" / "cluster") is None
 
 
 @pytest.mark.slow
-def test_stopping_twice_is_harmless(place: Path) -> None:
-    server = started(place / "data", place)
+def test_stopping_twice_is_harmless(prepared: Path) -> None:
+    server = started(prepared / "data", prepared)
     server.stop()
 
     server.stop()
@@ -272,9 +277,9 @@ def test_stopping_twice_is_harmless(place: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("round_number", range(3))
-def test_processes_that_start_at_once_share_one_server(place: Path, round_number: int) -> None:
-    owners = [OwnerProcess.launch(place / "data", place) for _ in range(4)]
+@pytest.mark.parametrize("name", ["nothing there yet", "data"])
+def test_processes_that_start_at_once_share_one_server(prepared: Path, name: str) -> None:
+    owners = [OwnerProcess.launch(prepared / name, prepared) for _ in range(4)]
     try:
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(OwnerProcess.ready, owners))
@@ -282,7 +287,7 @@ def test_processes_that_start_at_once_share_one_server(place: Path, round_number
         assert sorted(owner.attached for owner in owners) == [False, True, True, True]
         assert len({owner.server_pid for owner in owners}) == 1
     finally:
-        for owner in sorted(owners, key=lambda owner: not owner.attached):
+        for owner in owners:
             owner.let_go()
             owner.__exit__()
 
@@ -292,15 +297,15 @@ def test_what_nobody_started_is_not_stopped(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_a_living_process_owns_is_not_left_behind(place: Path) -> None:
-    with started(place / "data", place), pytest.raises(ServerOwned, match=str(os.getpid())):
-        stop_left_behind(place / "data")
+def test_what_a_living_process_owns_is_not_left_behind(prepared: Path) -> None:
+    with started(prepared / "data", prepared), pytest.raises(ServerOwned, match=str(os.getpid())):
+        stop_left_behind(prepared / "data")
 
 
-def test_the_server_inherits_no_secret(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_inherits_no_secret(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERP_PASSWORD", "correct-horse")
 
-    with started(place / "data", place) as server:
+    with started(prepared / "data", prepared) as server:
         environment = Path(f"/proc/{server_pid(server)}/environ")
         if not environment.exists():
             pytest.skip("needs /proc, to read another process' environment")

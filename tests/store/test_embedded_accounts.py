@@ -6,6 +6,8 @@ import os
 import pwd
 import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from quaestor.store.embedded.account import Account
 from quaestor.store.embedded.binaries import binaries_for
 from quaestor.store.embedded.postmaster import PidFile
 from tests.support.accounts import NOBODY, as_account, needs_root
-from tests.support.database import asked
+from tests.support.database import asked, session_directory
 from tests.support.owner_process import OwnerProcess
 
 pytestmark = [pytest.mark.slow, needs_root]
@@ -147,9 +149,17 @@ def test_root_starts_the_data_of_a_user_as_that_user(open_place: Path) -> None:
         assert server_uid(server) == NOBODY
 
 
+@pytest.fixture
+def disk_place() -> Iterator[Path]:
+    """A directory that programs can be run from."""
+    with session_directory(Path(tempfile.gettempdir())) as directory:
+        yield directory
+
+
 def test_binaries_that_the_account_cannot_reach_are_copied(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    disk_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    place = disk_place
     private = place / "site-packages"
     package = wheel_binaries().parents[1]
     for name in (package.name, f"{package.name}.libs"):

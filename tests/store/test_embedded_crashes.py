@@ -75,77 +75,77 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_an_owner_that_is_terminated_stops_the_server(place: Path) -> None:
-    with OwnerProcess.launch(place / "data", place).ready() as owner:
-        running = serving(place)
+def test_an_owner_that_is_terminated_stops_the_server(prepared: Path) -> None:
+    with OwnerProcess.launch(prepared / "data", prepared).ready() as owner:
+        running = serving(prepared)
         owner.process.send_signal(signal.SIGTERM)
 
         assert owner.process.wait(30) == 128 + signal.SIGTERM
         assert running.wait(0)
 
 
-def test_ctrl_c_reaches_the_owner_and_not_the_server(place: Path) -> None:
-    with started(place):
-        server = serving(place).pid
+def test_ctrl_c_reaches_the_owner_and_not_the_server(prepared: Path) -> None:
+    with started(prepared):
+        server = serving(prepared).pid
 
         assert os.getpgid(server) != os.getpgid(0)
         assert os.getsid(server) != os.getsid(0)
 
 
-def test_a_server_whose_owner_was_killed_is_taken_over(place: Path) -> None:
-    with OwnerProcess.launch(place / "data", place).ready() as owner:
+def test_a_server_whose_owner_was_killed_is_taken_over(prepared: Path) -> None:
+    with OwnerProcess.launch(prepared / "data", prepared).ready() as owner:
         asked(owner.dsn, "create table kept (id int)")
         owner.kill()
 
-    with started(place) as server:
+    with started(prepared) as server:
         assert not server.attached
-        assert serving(place).pid == owner.server_pid
+        assert serving(prepared).pid == owner.server_pid
         assert asked(server.dsn, "select to_regclass('kept')::text") == "kept"
     assert running_postmaster(server.cluster) is None
 
 
-def test_a_server_whose_owner_was_killed_can_be_stopped(place: Path) -> None:
-    with OwnerProcess.launch(place / "data", place).ready() as owner:
+def test_a_server_whose_owner_was_killed_can_be_stopped(prepared: Path) -> None:
+    with OwnerProcess.launch(prepared / "data", prepared).ready() as owner:
         owner.kill()
 
-    assert stop_left_behind(place / "data") is True
-    assert running_postmaster(cluster_in(place / "data")) is None
-    assert stop_left_behind(place / "data") is False
+    assert stop_left_behind(prepared / "data") is True
+    assert running_postmaster(cluster_in(prepared / "data")) is None
+    assert stop_left_behind(prepared / "data") is False
 
 
-def test_who_is_attached_works_on_when_the_owner_is_killed(place: Path) -> None:
-    with OwnerProcess.launch(place / "data", place).ready() as owner:
-        attached = started(place)
+def test_who_is_attached_works_on_when_the_owner_is_killed(prepared: Path) -> None:
+    with OwnerProcess.launch(prepared / "data", prepared).ready() as owner:
+        attached = started(prepared)
         owner.kill()
 
         answer = asked(attached.dsn, "select 1")
 
     assert answer == 1
-    assert stop_left_behind(place / "data") is True
+    assert stop_left_behind(prepared / "data") is True
 
 
-def test_a_killed_server_starts_again_with_what_was_committed(place: Path) -> None:
-    server = started(place)
+def test_a_killed_server_starts_again_with_what_was_committed(prepared: Path) -> None:
+    server = started(prepared)
     asked(server.dsn, "create table kept (id int)")
-    kill_server(place)
+    kill_server(prepared)
     server.stop()
 
-    with started(place) as server:
+    with started(prepared) as server:
         kept = asked(server.dsn, "select to_regclass('kept')::text")
 
     assert kept == "kept"
 
 
-def test_a_start_waits_for_the_orphans_of_a_killed_server(place: Path) -> None:
-    server = started(place)
+def test_a_start_waits_for_the_orphans_of_a_killed_server(prepared: Path) -> None:
+    server = started(prepared)
     psql = [wheel_binaries() / "psql", server.dsn, "-c", "set statement_timeout = '3s'"]
     with subprocess.Popen([*psql, "-c", COUNTING], stderr=subprocess.DEVNULL):
         until(lambda: asked(server.dsn, COUNTING_PID))
         orphan = os.pidfd_open(asked(server.dsn, COUNTING_PID))
-        kill_server(place)
+        kill_server(prepared)
         server.stop()
 
-        with started(place) as server:
+        with started(prepared) as server:
             ended, _, _ = select.select([orphan], [], [], 0)
             answer = asked(server.dsn, "select 1")
 
@@ -155,14 +155,14 @@ def test_a_start_waits_for_the_orphans_of_a_killed_server(place: Path) -> None:
 
 
 def test_a_stranger_with_the_number_of_a_killed_server_is_left_alone(
-    place: Path, stranger: subprocess.Popen[bytes]
+    prepared: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
-    server = started(place)
-    kill_server(place)
+    server = started(prepared)
+    kill_server(prepared)
     server.stop()
-    write_pid(place, stranger.pid)
+    write_pid(prepared, stranger.pid)
 
-    with started(place) as server:
+    with started(prepared) as server:
         answer = asked(server.dsn, "select 1")
 
     assert answer == 1
@@ -170,42 +170,44 @@ def test_a_stranger_with_the_number_of_a_killed_server_is_left_alone(
 
 
 def test_stopping_what_was_left_behind_leaves_a_stranger_alone(
-    place: Path, stranger: subprocess.Popen[bytes]
+    prepared: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
-    server = started(place)
-    kill_server(place)
+    server = started(prepared)
+    kill_server(prepared)
     server.stop()
-    write_pid(place, stranger.pid)
+    write_pid(prepared, stranger.pid)
 
-    assert stop_left_behind(place / "data") is False
+    stopped = stop_left_behind(prepared / "data")
 
+    assert stopped is False
     assert stranger.poll() is None
+    started(prepared).stop()
 
 
-def test_the_server_of_another_directory_is_left_alone(place: Path) -> None:
-    server = started(place)
-    kill_server(place)
+def test_the_server_of_another_directory_is_left_alone(prepared: Path) -> None:
+    server = started(prepared)
+    kill_server(prepared)
     server.stop()
-    with EmbeddedServer.start(place / "other", elsewhere=place) as other:
+    with EmbeddedServer.start(prepared / "other", elsewhere=prepared) as other:
         foreign = PidFile.read(other.cluster)
         assert foreign is not None
-        write_pid(place, foreign.pid)
+        write_pid(prepared, foreign.pid)
 
-        with started(place):
+        with started(prepared):
             pass
 
         assert running_postmaster(other.cluster) is not None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where orphans can be collected")
-def test_a_zombie_does_not_block_a_start(place: Path) -> None:
+def test_a_zombie_does_not_block_a_start(prepared: Path) -> None:
     with orphans_come_to_us():
-        with OwnerProcess.launch(place / "data", place).ready() as owner:
+        with OwnerProcess.launch(prepared / "data", prepared).ready() as owner:
             owner.kill()
-        zombie = kill_server(place)
+        zombie = kill_server(prepared)
         assert Path(f"/proc/{zombie}/stat").read_text().rpartition(") ")[2][0] == "Z"
 
-        with started(place) as server:
+        with started(prepared) as server:
             answer = asked(server.dsn, "select 1")
 
         os.waitpid(zombie, 0)

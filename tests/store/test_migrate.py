@@ -165,7 +165,6 @@ def test_migrations_are_numbered_without_a_gap(tmp_path: Path, names: list[str])
         read_migrations(directory)
 
 
-@pytest.mark.slow
 async def test_a_table_in_use_stops_a_migration_instead_of_everyone(
     empty_database: TestDatabase, two: Path
 ) -> None:
@@ -177,7 +176,7 @@ async def test_a_table_in_use_stops_a_migration_instead_of_everyone(
     await reader.execute("select from quaestor.supplier")
 
     with pytest.raises(MigrationBlocked, match="0003_blocked"):
-        await migrate(empty_database.dsn, directory=two)
+        await migrate(empty_database.dsn, directory=two, table_lock_timeout_s=0.02)
 
     await transaction.rollback()
     await reader.close()

@@ -10,10 +10,11 @@ import asyncio
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,12 +34,16 @@ __all__ = [
     "database_server",
     "database_template",
     "empty_database",
+    "initialised",
     "place",
+    "prepared",
+    "session_directory",
     "session_place",
 ]
 
 T = TypeVar("T")
 
+_MEMORY_BYTES_MIN = 2 * 1024**3
 TEMPLATE = "quaestor_template"
 
 # A test's data need not survive a power cut. Everything else is as in production.
@@ -81,27 +86,36 @@ class TestDatabase:
 def session_place() -> Iterator[Path]:
     """A directory of this test process that the account of root's servers can pass through.
 
-    (pytest's own temporary directories are closed to it.) Whatever is in it goes with the session,
-    servers included; what a killed session left is removed by the next one.
+    (pytest's own temporary directories are closed to it.) It lies in memory where there is room:
+    databases come and go there many times faster than on a disk that others use. Whatever is in
+    it goes with the session, servers included; what a killed session left goes with the next one.
     """
-    root = Path(tempfile.gettempdir()) / f"quaestor-tests-{os.geteuid()}"
-    root.mkdir(mode=0o711, exist_ok=True)
-    _sweep(root)
-    directory = Path(tempfile.mkdtemp(dir=root, prefix="session-"))
-    directory.chmod(0o711)
-    lock = OwnerLock(directory / "session.lock")
-    assert lock.acquire(), "a sweeping twin was faster; run the tests again"
-    yield directory
-    _remove(directory)
-    lock.release()
+    with session_directory(_roomy_memory() or Path(tempfile.gettempdir())) as directory:
+        yield directory
 
 
 @pytest.fixture
-def place(session_place: Path) -> Path:
+def place(session_place: Path) -> Iterator[Path]:
     """An empty directory for this test alone, below `session_place`."""
     directory = Path(tempfile.mkdtemp(dir=session_place, prefix="place-"))
     directory.chmod(0o711)
-    return directory
+    yield directory
+    _remove(directory)
+
+
+@pytest.fixture(scope="session")
+def initialised(session_place: Path) -> Path:
+    """A data directory with a server's files and no server. To be copied, not used."""
+    data_dir = session_place / "initialised"
+    EmbeddedServer.start(data_dir, elsewhere=session_place).stop()
+    return data_dir
+
+
+@pytest.fixture
+def prepared(place: Path, initialised: Path) -> Path:
+    """As `place`, with a `data` in it that has been initialised already; that takes a second."""
+    subprocess.run(["cp", "-a", initialised, place / "data"], check=True)
+    return place
 
 
 @pytest.fixture(scope="session")
@@ -177,6 +191,34 @@ def _in_own_loop(work: Coroutine[Any, Any, T]) -> T:
         return executor.submit(asyncio.run, work).result()
 
 
+def _roomy_memory() -> Path | None:
+    """A file system in memory, if there is one with room. Programs may not run from it."""
+    memory = Path("/dev/shm")
+    try:
+        room = os.statvfs(memory)
+    except OSError:
+        return None
+    roomy = room.f_bavail * room.f_frsize > _MEMORY_BYTES_MIN
+    return memory if roomy and os.access(memory, os.W_OK | os.X_OK) else None
+
+
+@contextmanager
+def session_directory(base: Path) -> Iterator[Path]:
+    """A directory below `base` that is swept up even after this process was killed."""
+    root = base / f"quaestor-tests-{os.geteuid()}"
+    root.mkdir(mode=0o711, exist_ok=True)
+    _sweep(root)
+    directory = Path(tempfile.mkdtemp(dir=root, prefix="session-"))
+    directory.chmod(0o711)
+    lock = OwnerLock(directory / "session.lock")
+    assert lock.acquire(), "a sweeping twin was faster; run the tests again"
+    try:
+        yield directory
+    finally:
+        _remove(directory)
+        lock.release()
+
+
 def _sweep(root: Path) -> None:
     """Remove what killed sessions left behind; a living one keeps its lock."""
     for session in root.glob("session-*"):
@@ -186,8 +228,8 @@ def _sweep(root: Path) -> None:
             lock.release()
 
 
-def _remove(session: Path) -> None:
-    for lock in session.rglob("postgres.lock"):
+def _remove(directory: Path) -> None:
+    for lock in directory.rglob("postgres.lock"):
         with suppress(EmbeddedServerError):
             stop_left_behind(lock.parent)
-    shutil.rmtree(session, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)

@@ -42,10 +42,10 @@ _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 # Any number will do that nobody else locks in this database.
 _LOCK = 0x5175_6165
 _LOCK_TIMEOUT_S = 120.0
-# Waiting longer for a table would make everyone else queue up behind us.
+# Waiting longer for a table would make everyone else queue up behind us; after a pause of the
+# same length, in which they get on, it is tried again.
 _TABLE_LOCK_TIMEOUT_S = 2.0
 _TABLE_LOCK_ATTEMPTS = 5
-_TABLE_LOCK_PAUSE_S = 1.0
 _STATEMENT_TIMEOUT_S = 600.0
 _RECORD = f"""
 create schema if not exists {SCHEMA};
@@ -104,10 +104,17 @@ class Migration:
         return f"{self.number:04d}_{self.name}"
 
 
-async def migrate(dsn: str, *, directory: Path = MIGRATIONS) -> tuple[Migration, ...]:
+async def migrate(
+    dsn: str,
+    *,
+    directory: Path = MIGRATIONS,
+    table_lock_timeout_s: float = _TABLE_LOCK_TIMEOUT_S,
+) -> tuple[Migration, ...]:
     """Apply what is pending and return it. Twins that start together do it once.
 
-    The DSN's user owns what is created. Raises `MigrationError` and `StorageUnavailable`.
+    The DSN's user owns what is created. A migration that waits longer than
+    `table_lock_timeout_s` for a table in use gives way and tries again, five times in all. Raises
+    `MigrationError` and `StorageUnavailable`.
     """
     migrations = read_migrations(directory)
     connection = await _connect(dsn)
@@ -118,11 +125,11 @@ async def migrate(dsn: str, *, directory: Path = MIGRATIONS) -> tuple[Migration,
             await connection.execute("select pg_advisory_lock($1)", _LOCK)
         except asyncpg.LockNotAvailableError as error:
             raise MigrationBlocked("Another process has been migrating all the time.") from error
-        await _set_timeout(connection, "lock_timeout", _TABLE_LOCK_TIMEOUT_S)
+        await _set_timeout(connection, "lock_timeout", table_lock_timeout_s)
         await connection.execute(_RECORD)
         missing = _missing(migrations, await _recorded(connection))
         for migration in missing:
-            await _apply(connection, migration)
+            await _apply(connection, migration, table_lock_timeout_s)
         if missing and missing[0].number == 1 and await _has_epoch(connection):
             await establish_epoch(connection, accepted_by="migrate")
     finally:
@@ -183,7 +190,7 @@ async def _recorded(connection: asyncpg.Connection) -> dict[int, tuple[str, str]
     return {row["number"]: (row["name"], row["sha256"]) for row in rows}
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _apply(connection: asyncpg.Connection, migration: Migration, pause_s: float) -> None:
     for attempt in range(1, _TABLE_LOCK_ATTEMPTS + 1):
         try:
             async with connection.transaction():
@@ -197,7 +204,7 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
         except asyncpg.LockNotAvailableError as error:
             if attempt == _TABLE_LOCK_ATTEMPTS:
                 raise MigrationBlocked(f"It is {migration}.") from error
-            await asyncio.sleep(_TABLE_LOCK_PAUSE_S)
+            await asyncio.sleep(pause_s)
         except asyncpg.PostgresError as error:
             raise MigrationFailed(f"It is {migration}: {error}.") from error
         else:

@@ -82,13 +82,14 @@ def _make_cluster(home: Home, account: Account, binaries: Path) -> None:
     maker = initialising_account(account)
     os.chown(unfinished, maker.uid, maker.gid)
     try:
-        initdb: list[str | Path] = [binaries / "initdb", *_INITDB, "-D", unfinished]
-        _run(initdb, maker, "")
+        initdb: list[str | Path] = [binaries / "initdb", "-D", unfinished]
+        _run([*initdb, *_INITDB, "--no-sync"], maker, "")
         # Single-user mode: the database then belongs to the cluster from its first moment, and
         # nobody can ever find a server without it.
         single: list[str | Path] = [
             binaries / "postgres",
             "--single",
+            "-F",
             "-D",
             unfinished,
             "template1",
@@ -98,7 +99,8 @@ def _make_cluster(home: Home, account: Account, binaries: Path) -> None:
         (unfinished / "pg_hba.conf").write_text(_ACCESS)
         with (unfinished / "postgresql.conf").open("a") as file:
             file.write(f"\ninclude '{_SETTINGS_FILE}'\n")
-        _sync(unfinished / "pg_hba.conf", unfinished / "postgresql.conf", unfinished)
+        # Nothing was forced to disk one by one; it is now, before the name makes it count.
+        _run([*initdb, "--sync-only"], account, "")
         os.rename(unfinished, home.cluster)
         _sync(home.root)
     except BaseException:
@@ -143,13 +145,12 @@ def _hand_over(directory: Path, account: Account) -> None:
             os.chown(name, account.uid, account.gid, dir_fd=at, follow_symlinks=False)
 
 
-def _sync(*paths: Path) -> None:
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_settings(home: Home, account: Account, run: Path, chosen: Mapping[str, str]) -> None:
