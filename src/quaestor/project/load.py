@@ -13,6 +13,7 @@ from quaestor.model.crosswalk import Crosswalks
 from quaestor.model.employee import Directory
 from quaestor.model.entity import Entity, LedgerFrom
 from quaestor.project.agreement import check_agreement
+from quaestor.project.configs import read_configs
 from quaestor.project.files import Folder
 from quaestor.project.ownership import EVERY_ENTITY
 from quaestor.project.parts import (
@@ -32,7 +33,6 @@ from quaestor.project.policies import (
 )
 from quaestor.project.problems import Problems
 from quaestor.project.project import Project, Release
-from quaestor.project.systems import read_configs
 from quaestor.project.toml_settings import read_settings
 from quaestor.settings import Settings
 

@@ -1,0 +1,100 @@
+"""Each system's table as its connector understands it: ours, or the project's own connector."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from quaestor.connectors.kit.registry import ConnectorFolderInvalid, connector_kinds
+from quaestor.project.files import Folder
+from quaestor.project.shape import Reader
+from quaestor.project.toml_settings import FILE
+from quaestor.settings import Settings, SystemSettings
+
+__all__ = ["NOTHING", "read_configs", "with_auth_kind"]
+
+# A system that is only named: in crosswalks, identities, decisions.
+NOTHING = "none"
+
+_OF_THE_DEPLOYMENT = frozenset({"simulate", "simulator", "order_per_address"})
+CONNECT_TIMEOUT_S = 5.0
+
+
+def read_configs(folder: Folder, settings: Settings) -> dict[str, Any]:
+    """The configuration of every system that has a connector, by the system's name."""
+    source = folder.toml(FILE)
+    if source is None:
+        return {}
+    reader = Reader(source, folder.problems)
+    found: dict[str, Any] = {}
+    try:
+        kinds: Mapping[str, Any] = connector_kinds(folder.path)
+        for name, system in settings.systems.items():
+            config = None
+            if system.connector != NOTHING:
+                config = _config(reader, name, system, kinds)
+            if config is not None:
+                found[name] = config
+    except ConnectorFolderInvalid as error:
+        folder.problems.add("connector_invalid", "connectors", "", str(error))
+    return found
+
+
+def with_auth_kind(auth: Mapping[str, Any]) -> dict[str, Any]:
+    """The kind of authentication follows from what is given, unless it is stated."""
+    if "kind" in auth:
+        return dict(auth)
+    kind = "basic" if "user" in auth else "bearer" if "token" in auth else "none"
+    return {"kind": kind, **auth}
+
+
+def _config(
+    reader: Reader, name: str, system: SystemSettings, kinds: Mapping[str, Any]
+) -> Any | None:
+    key = f"systems.{name}"
+    if system.connector in kinds:
+        config_type: type[msgspec.Struct] = kinds[system.connector].config_type
+        return reader.convert(_table(reader, name, system), config_type, key)
+    documents = _document_config(system.connector)
+    if documents is not None:
+        # Such a vendor's documents are read, and nothing is sent to it yet: what concerns
+        # sending is not its configuration's.
+        return reader.convert({**system.own, "system": name}, documents, key)
+    known = ", ".join([*kinds, NOTHING])
+    reader.report(
+        "connector_unknown",
+        f"{key}.connector",
+        f"there is no connector {system.connector!r}",
+        f"one of {known}, or a folder connectors/{system.connector} in this project",
+    )
+    return None
+
+
+def _table(reader: Reader, name: str, system: SystemSettings) -> dict[str, Any]:
+    """The system's table without what only the deployment reads."""
+    given: Mapping[str, Any] = reader.source.value["systems"][name]
+    table = {member: value for member, value in given.items() if member not in _OF_THE_DEPLOYMENT}
+    table["auth"] = with_auth_kind(system.auth)
+    table["base_url"] = system.base_url or ""
+    # The default of a connector may be more than this system's whole request may take.
+    longest = min(CONNECT_TIMEOUT_S, system.total_timeout_s)
+    table["connect_timeout_s"] = system.connect_timeout_s or longest
+    return table
+
+
+def _document_config(connector: str) -> type[msgspec.Struct] | None:
+    name = f"quaestor.connectors.{connector}.config"
+    try:
+        found = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    if found is None:
+        return None
+    config_type: type[msgspec.Struct] | None = getattr(
+        importlib.import_module(name), "DOCUMENT_CONFIG", None
+    )
+    return config_type
