@@ -77,7 +77,7 @@ class BogusSimulator:
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        return {"kind": "bearer", "token": self._options.token}
+        return {"token": self._options.token}
 
     def handed_out(self) -> tuple[str, ...]:
         return (self._options.token,)

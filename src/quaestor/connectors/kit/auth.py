@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NoReturn, Protocol
+from typing import Protocol
 
-__all__ = ["Auth", "BasicAuth", "BearerAuth", "NoAuth", "Secret", "TokenProvider"]
+from quaestor.security.secrets import Secret
 
-
-class Secret:
-    """A resolved secret. It shows itself to `reveal` alone: not to print, log, pickle or diff."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value itself, for the wire."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
+__all__ = ["Auth", "BasicAuth", "BearerAuth", "NoAuth", "TokenProvider"]
 
 
 TokenProvider = Callable[[bool], Awaitable[Secret]]

@@ -8,23 +8,20 @@ from typing import Literal
 
 import msgspec
 
-from quaestor.connectors.kit.auth import Auth, BasicAuth, BearerAuth, NoAuth, Secret
+from quaestor.connectors.kit.auth import Auth, BasicAuth, BearerAuth, NoAuth
 from quaestor.connectors.kit.wires.http import HttpWire
+from quaestor.security.secrets import Resolve, Secret, is_reference
 
 __all__ = [
     "AuthConfig",
     "BasicConfig",
     "BearerConfig",
     "NoAuthConfig",
-    "Resolve",
     "SystemConfig",
     "TlsConfig",
     "auth_of",
     "http_wire",
 ]
-
-Resolve = Callable[[str], Secret]
-"""Resolves a reference (`env:NAME`, `file:PATH`, `vault:…`) into its secret."""
 
 
 class NoAuthConfig(msgspec.Struct, frozen=True, tag="none", tag_field="kind"):
@@ -88,7 +85,7 @@ def auth_of(config: AuthConfig, resolve: Resolve) -> Auth:
     match config:
         case BasicConfig(user, password):
             return BasicAuth(
-                resolve(user).reveal() if _is_reference(user) else user, resolve(password)
+                resolve(user).reveal() if is_reference(user) else user, resolve(password)
             )
         case BearerConfig(token):
             return BearerAuth(_constant(resolve, token))
@@ -106,10 +103,6 @@ def http_wire(config: SystemConfig, resolve: Resolve) -> HttpWire:
         connect_timeout_s=config.connect_timeout_s,
         tls=config.tls.context() if config.tls is not None else None,
     )
-
-
-def _is_reference(text: str) -> bool:
-    return text.startswith(("env:", "file:", "vault:"))
 
 
 def _constant(resolve: Resolve, reference: str) -> Callable[[bool], Awaitable[Secret]]:

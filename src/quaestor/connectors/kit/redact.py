@@ -5,23 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["MASK", "masked_headers", "safe_text", "scrubbed"]
+from quaestor.security.masking import MASK, SECRET_CHARS_MIN, is_secret_name, mask_secrets
 
-MASK = "***"
+__all__ = ["masked_headers", "safe_text", "scrubbed"]
 
-_SECRET_HEADERS = frozenset(
-    {
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "set-cookie",
-        "x-api-key",
-        "x-csrf-token",
-    }
-)
 # What a session or a token is asked for or refused with is no secret, and worth reading.
 _TOKEN_WORDS = frozenset({"fetch", "required"})
-_SECRET_BYTES_MIN = 4
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+\.[A-Za-z]{2,}")
@@ -32,7 +21,7 @@ def masked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str],
     """The same headers, those that carry credentials or sessions masked."""
     return tuple(
         (name, MASK)
-        if name.lower() in _SECRET_HEADERS and value.lower() not in _TOKEN_WORDS
+        if is_secret_name(name) and value.lower() not in _TOKEN_WORDS
         else (name, value)
         for name, value in headers
     )
@@ -40,18 +29,15 @@ def masked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str],
 
 def scrubbed(body: bytes, secrets: Sequence[str], bytes_max: int) -> bytes:
     """At most `bytes_max` of the body, with each known secret masked wherever it stands."""
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):
         needle = secret.encode()
-        if len(needle) >= _SECRET_BYTES_MIN and needle in body:
+        if len(secret) >= SECRET_CHARS_MIN and needle in body:
             body = body.replace(needle, MASK.encode())
     return body[:bytes_max]
 
 
 def safe_text(text: str, secrets: Sequence[str] = (), chars_max: int = 200) -> str:
     """A vendor's sentence, fit to be shown: one line, bounded, no secret, no mail, no IBAN."""
-    for secret in secrets:
-        if len(secret) >= _SECRET_BYTES_MIN:
-            text = text.replace(secret, MASK)
-    text = _CONTROL.sub(" ", text)
+    text = _CONTROL.sub(" ", mask_secrets(text, secrets))
     text = _IBAN.sub(MASK, _MAIL.sub(MASK, text)).strip()
     return text if len(text) <= chars_max else text[: chars_max - 1] + "…"

@@ -14,7 +14,6 @@ import aiohttp
 import msgspec
 
 from quaestor.connectors.kit.attempt import Attempt, Exchange, open_attempt
-from quaestor.connectors.kit.auth import Secret
 from quaestor.connectors.kit.config import http_wire
 from quaestor.connectors.kit.contract import (
     Absent,
@@ -29,6 +28,7 @@ from quaestor.connectors.kit.contract import (
 from quaestor.connectors.kit.faults import FaultyProxy
 from quaestor.connectors.kit.kind import ConnectorKind, SimulatorOptions
 from quaestor.connectors.kit.simulator import Ready, Simulator
+from quaestor.security.secrets import Secret
 
 __all__ = ["CANARY", "ContractBroken", "Rig", "Subject", "require"]
 

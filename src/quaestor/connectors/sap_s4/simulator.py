@@ -86,7 +86,6 @@ class SapSimulator:
     @property
     def credentials(self) -> Mapping[str, str]:
         return {
-            "kind": "basic",
             "user": self._options.user,
             "password": self._options.password,
         }

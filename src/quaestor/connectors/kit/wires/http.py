@@ -67,16 +67,15 @@ class _Late(Exception):
 class _Ticket:
     """What is known about one sending: whether bytes may have left, and until when they may."""
 
-    __slots__ = ("attempt", "send_before", "sent")
+    __slots__ = ("attempt", "sent")
 
     def __init__(self, attempt: Attempt | None) -> None:
         self.attempt = attempt
-        self.send_before = attempt.send_before if attempt is not None else float("inf")
         self.sent = False
 
     def open_gate(self) -> None:
         """The last moment at which not sending is still possible."""
-        if time.monotonic() >= self.send_before:
+        if self.attempt is not None and time.monotonic() >= self.attempt.send_before:
             raise _Late
         self.sent = True
 
