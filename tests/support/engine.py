@@ -18,6 +18,7 @@ from quaestor.connectors.kit.contract import (
     Found,
     Guarantee,
     Several,
+    Submits,
     Submitted,
 )
 from quaestor.flows.kit.dossier import Dossier, Withdrawn
@@ -25,6 +26,7 @@ from quaestor.flows.kit.effects import Send, Withdraw
 from quaestor.flows.kit.flow import Flow, Stage
 from quaestor.flows.kit.step import Done, Park, Step
 from quaestor.model.event import Cancel, Event
+from quaestor.model.order import PurchaseOrder
 from quaestor.runtime.advancing import Advance
 from quaestor.runtime.dispatch import Dispatch
 from quaestor.runtime.engine import Engine, EngineOptions
@@ -39,7 +41,7 @@ from quaestor.store import Connection, Database
 from quaestor.store.epoch import establish_epoch
 from tests.support.database import TestDatabase
 
-__all__ = ["NOTE_FLOW", "Bench", "FakeErp", "Memo", "NoPersons", "running"]
+__all__ = ["MEMO_FLOW", "Bench", "FakeErp", "Memo", "NoPersons", "bench_on", "running"]
 
 ENTITY = "acme-de"
 
@@ -48,6 +50,7 @@ class Memo(msgspec.Struct, frozen=True):
     """The smallest document that becomes one order."""
 
     text: str = ""
+    order: PurchaseOrder | None = None
 
 
 class NoPersons:
@@ -58,7 +61,7 @@ class NoPersons:
 
 
 def _sending(dossier: Dossier) -> Step:
-    send = Send("order", "erp", "create_order", "group")
+    send = Send("order", "erp", "create_order", "group", order=dossier.document.body.order)
     return Step((send,), "answered")
 
 
@@ -78,7 +81,7 @@ def _interrupted(dossier: Dossier, event: Event) -> Step | None:
     return Step((), Done("cancelled")) if isinstance(event, Cancel) else None
 
 
-NOTE_FLOW = Flow(
+MEMO_FLOW = Flow(
     name="memo_to_order",
     version=1,
     document_type="memo",
@@ -141,13 +144,16 @@ async def _no_releases(connection: object, hashes: object) -> None:
 class Bench:
     """A database with documents in it, and engines made to order."""
 
-    def __init__(self, database: Database, erp: FakeErp) -> None:
+    def __init__(self, database: Database, erp: FakeErp, connector: Submits | None = None) -> None:
         self.database = database
         self.erp = erp
+        self.connector = connector or erp
         self.recorder = Recorder(NoPersons())
 
-    async def take_in(self, count: int, *, prefix: str = "M") -> list[int]:
-        """So many memos, due at once."""
+    async def take_in(
+        self, count: int, *, prefix: str = "M", order: PurchaseOrder | None = None
+    ) -> list[int]:
+        """So many memos, due at once; each asks for this order."""
 
         async def work(connection: Connection) -> list[int]:
             taken = []
@@ -162,10 +168,10 @@ class Bench:
                     1,
                     "0" * 64,
                     datetime(2026, 11, 1, tzinfo=UTC),
-                    Memo(source_id),
+                    Memo(source_id, order),
                     "desk",
                 )
-                made = await take_in(connection, self.recorder, NOTE_FLOW, "r1", inbound)
+                made = await take_in(connection, self.recorder, MEMO_FLOW, "r1", inbound)
                 taken.append(made.document_id)
             return taken
 
@@ -197,17 +203,19 @@ class Bench:
         world = World(
             deployment="bench",
             targets={
-                "erp": Target("erp", self.erp.render, {"create_order": promise}, findable=True)
+                "erp": Target(
+                    "erp", self.connector.render, {"create_order": promise}, findable=True
+                )
             },
             reads=lambda case, kinds: {},
             limits=limits or Limits(look_backoff_s=0.02, send_backoff_s=0.02),
         )
-        dispatch = Dispatch({(NOTE_FLOW.name, 1): NOTE_FLOW})
+        dispatch = Dispatch({(MEMO_FLOW.name, 1): MEMO_FLOW})
         advance = Advance(
             world=world,
-            flows={NOTE_FLOW.name: NOTE_FLOW},
+            flows={MEMO_FLOW.name: MEMO_FLOW},
             lanes=Lanes({"erp": slots}),
-            links={"erp": SystemLink("erp", self.erp, total_timeout_s)},
+            links={"erp": SystemLink("erp", self.connector, total_timeout_s)},
             recorder=self.recorder,
             lease_s=lease_s,
             reconcile_every_s=60.0,
@@ -251,10 +259,12 @@ async def running(engine: Engine) -> Any:
         await task
 
 
-async def bench_on(database: TestDatabase, erp: FakeErp | None = None) -> Bench:
-    """A bench on this test's database."""
+async def bench_on(
+    database: TestDatabase, erp: FakeErp | None = None, connector: Submits | None = None
+) -> Bench:
+    """A bench on this test's database; with a `connector` that is asked instead of the fake."""
     owner = await database.connect()
     async with owner.connection() as connection:
         await establish_epoch(connection, accepted_by="tests")
-    worker = await database.connect(role="quaestor_worker", max_size=10)
-    return Bench(worker, erp or FakeErp())
+    worker = await database.connect(role="quaestor_worker", max_size=12)
+    return Bench(worker, erp or FakeErp(), connector)

@@ -37,7 +37,6 @@ class Batch:
     cases: list[Case]
     now: datetime
     claimed_monotonic: float
-    claiming: bool
     taken: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
@@ -69,7 +68,7 @@ class Advance:
             if pending:
                 await carry_out(connection, pending, batch.now)
         flights = [Flight(case, self._launch(batch, case)) for case in batch.cases]
-        kept = await save_cases(connection, flights, batch.now, claiming=batch.claiming)
+        kept = await save_cases(connection, flights, batch.now)
         held = {case.document.id for case in kept}
         for call in [call for call in batch.calls if call.case.document.id not in held]:
             batch.calls.remove(call)

@@ -22,7 +22,7 @@ from quaestor.runtime.dispatch import Dispatch
 from quaestor.runtime.outcomes import OutcomeWriter
 from quaestor.runtime.sending import Call, make_call
 from quaestor.runtime.upkeep import Upkeep
-from quaestor.store import Connection, Database, StorageUnavailable
+from quaestor.store import Connection, Database, is_storage_trouble
 
 __all__ = ["Engine", "EngineOptions"]
 
@@ -99,12 +99,13 @@ class Engine:
         while True:
             try:
                 await loop()
-            except StorageUnavailable:
-                await asyncio.sleep(0.5)
-            except Exception:  # noqa: BLE001 - see the next line
+            except Exception as error:  # noqa: BLE001 - see the next line
                 # A loop that dies would leave the worker half alive: it is begun again, loudly.
-                _log.exception("loop_failed", loop=loop.__qualname__)
-                await asyncio.sleep(0.5)
+                if is_storage_trouble(error):
+                    _log.warning("storage_unavailable", reason=type(error).__name__)
+                else:
+                    _log.exception("loop_failed", loop=loop.__qualname__)
+                await asyncio.sleep(self.options.idle_max_s)
 
     async def _drain(self) -> None:
         """A document on the wire at the end is not lost: its lease ends, and it is looked for."""
@@ -125,11 +126,11 @@ class Engine:
             try:
                 if self.upkeep.may_send and len(self._in_flight) < self.options.in_flight_max:
                     taken = await self._claim()
-            except StorageUnavailable as error:
-                _log.warning("storage_unavailable", reason=str(error))
-                idle_s = self.options.idle_max_s
-            except Exception:  # noqa: BLE001 - the documents of the claim own it, not the worker
-                _log.exception("claim_failed")
+            except Exception as error:  # noqa: BLE001 - the documents own it, not the worker
+                if is_storage_trouble(error):
+                    _log.warning("storage_unavailable", reason=type(error).__name__)
+                else:
+                    _log.exception("claim_failed")
                 idle_s = self.options.idle_max_s
             idle_s = self.options.idle_min_s if taken else min(self.options.idle_max_s, idle_s * 2)
             if not taken:
@@ -169,7 +170,7 @@ class Engine:
             cases = await self.dispatch.load(connection, claimed)
             if not suspects:
                 self.advance.lanes.saw_work(case.lane for case in cases if case.lane)
-            batch = Batch(cases, claimed[0].now, claimed_monotonic, claiming=True)
+            batch = Batch(cases, claimed[0].now, claimed_monotonic)
             batches.append(batch)
             kept = await self.advance.run(connection, batch)
             if any(call.row.core.attempts for call in batch.calls):
@@ -182,7 +183,7 @@ class Engine:
             failed = [case.document.id for batch in batches for case in batch.cases]
             while batches:
                 self.advance.give_back(batches.pop())
-            if failed and not isinstance(error, StorageUnavailable | asyncio.CancelledError):
+            if failed and isinstance(error, Exception) and not is_storage_trouble(error):
                 # One of them cannot be saved. Each is claimed alone from now on, so that it
                 # does not hold up the others, and is parked when it fails alone.
                 await self.upkeep.suspect(failed)

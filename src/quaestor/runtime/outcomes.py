@@ -37,13 +37,14 @@ from quaestor.runtime.posting import SendNow, looked, send_answered
 from quaestor.runtime.recording import encode_exchange
 from quaestor.runtime.saving import Flight, save_cases
 from quaestor.runtime.sending import Call, Outcome
-from quaestor.store import Connection, Database, StorageUnavailable
+from quaestor.store import Connection, Database, is_storage_trouble
 
 __all__ = ["OutcomeWriter", "GROUP_MAX"]
 
 GROUP_MAX = 100
 # How long a group gathers: at 4 ms one commit carries what 200 sends in flight answer meanwhile.
 GATHER_S = 0.004
+STORAGE_PAUSE_S = 0.2
 
 _HELD = """
 select w.document_id, w.woken, w.woken_seen, quaestor.clock() as now
@@ -116,13 +117,14 @@ class OutcomeWriter:
     async def _commit_whole(self, group: Sequence[Outcome]) -> None:
         try:
             await self._commit(group)
-        except StorageUnavailable:
-            # The answers are still true when the database is back; a lease that ended meanwhile
-            # shows as a fence that moved, and the document is looked for.
-            await asyncio.sleep(0.2)
-            self._ready = [*group, *self._ready]
-            self._bell.set()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold up the others
+            if is_storage_trouble(error):
+                # The answers are still true when the database is back. What was committed
+                # without our hearing of it shows as a fence that moved.
+                await asyncio.sleep(STORAGE_PAUSE_S)
+                self._ready = [*group, *self._ready]
+                self._bell.set()
+                return
             if len(group) == 1:
                 await self._set_aside(group[0], error)
                 return
@@ -137,7 +139,7 @@ class OutcomeWriter:
         async def work(connection: Connection) -> list[Case]:
             while batches:
                 self.advance.give_back(batches.pop())
-            batch = Batch([], group[0].call.began_at, time.monotonic(), claiming=False)
+            batch = Batch([], group[0].call.began_at, time.monotonic())
             batches.append(batch)
             await self._take_hold(connection, batch, by_id)
             kept = await self.advance.run(connection, batch)
@@ -202,7 +204,7 @@ class OutcomeWriter:
             parked.woken = rows[0]["woken"]
             parked.keep(parked=Park(refusal.owner, refusal))
             now = rows[0]["now"]
-            kept = await save_cases(connection, [Flight(parked, None)], now, claiming=False)
+            kept = await save_cases(connection, [Flight(parked, None)], now)
             parked.note("park", refusal.code, refusal=refusal)
             await self.advance.recorder.record(connection, kept, now)
 

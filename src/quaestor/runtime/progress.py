@@ -22,7 +22,7 @@ from quaestor.connectors.kit.contract import (
     Permanent,
     Rejected,
 )
-from quaestor.flows.kit.dossier import ApprovalRequested, Withdrawn
+from quaestor.flows.kit.dossier import ApprovalRequested, ApprovalWithdrawn, Withdrawn
 from quaestor.flows.kit.effects import (
     Adjust,
     Adopt,
@@ -289,9 +289,10 @@ def _take_up(case: Case, world: World, now: datetime, effect: Effect) -> None:
             _withdraw(case, name, now)
         case RequestApproval(name=name):
             case.approvals.append(effect)
-            case.keep_result(name, ApprovalRequested(name))
+            case.keep_result(name, ApprovalRequested(name, now))
         case WithdrawApproval(name=name):
             case.approvals.append(name)
+            case.keep_result(name, ApprovalWithdrawn(name))
         case Adopt(version=version):
             _adopt(case, version)
         case Inquire(name=name, system=system):

@@ -93,27 +93,23 @@ async def save_cases(
     connection: Connection,
     flights: Sequence[Flight],
     now: datetime,
-    *,
-    claiming: bool,
 ) -> list[Case]:
     """Write all of it; returns the cases whose fence still held, the others took no effect.
 
-    `claiming` raises the fence. The caller wrote budget effects before, in the same transaction.
+    Every save raises the fence: what was committed without our hearing of it is not done twice.
+    The caller wrote budget effects before, in the same transaction.
     """
     ordered = sorted(flights, key=lambda flight: flight.case.document.id)
-    kept = await _save_work(connection, ordered, now, claiming)
+    kept = await _save_work(connection, ordered, now)
     cases = [flight.case for flight in ordered if flight.case.document.id in kept]
-    if claiming:
-        for case in cases:
-            case.fence += 1
+    for case in cases:
+        case.fence += 1
     await _save_intents(connection, cases, now)
     await _save_rest(connection, cases, now)
     return cases
 
 
-async def _save_work(
-    connection: Connection, flights: Sequence[Flight], now: datetime, claiming: bool
-) -> set[int]:
+async def _save_work(connection: Connection, flights: Sequence[Flight], now: datetime) -> set[int]:
     columns: list[list[Any]] = [[] for _ in range(14)]
     for flight in flights:
         case = flight.case
@@ -122,7 +118,7 @@ async def _save_work(
         row = (
             case.document.id,
             case.fence,
-            case.fence + 1 if claiming else case.fence,
+            case.fence + 1,
             case.stage,
             encode_state(case.state),
             case.lane,

@@ -44,9 +44,7 @@ _DIED_WITH = """
 update quaestor.work set deaths = deaths + 1 where document_id = any($1::bigint[])
 """
 _BURY = "delete from quaestor.worker where id = $1"
-_SUSPECTS = (
-    "select document_id, deaths from quaestor.work where deaths > 0 order by document_id limit 100"
-)
+_SUSPECTS = "select exists (select from quaestor.work where deaths > 0 and deaths < $1)"
 _WAITED = """
 select document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence,
        woken, woken_seen, outcome, quaestor.clock() as now
@@ -163,7 +161,7 @@ class Upkeep:
             for case in cases:
                 _set_aside(case, code)
             flights = [Flight(case, None) for case in cases]
-            kept = await save_cases(connection, flights, now, claiming=True)
+            kept = await save_cases(connection, flights, now)
             await advance.recorder.record(connection, kept, now)
 
         await self.database.run(work)

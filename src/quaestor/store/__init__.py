@@ -17,6 +17,7 @@ from quaestor.store.errors import (
     ServerTooOld,
     StorageUnavailable,
     StoreError,
+    is_storage_trouble,
 )
 from quaestor.store.guard import assert_outside_transaction
 
@@ -29,4 +30,5 @@ __all__ = [
     "StorageUnavailable",
     "StoreError",
     "assert_outside_transaction",
+    "is_storage_trouble",
 ]

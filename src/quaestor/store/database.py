@@ -30,6 +30,7 @@ _ATTEMPTS = 5
 _BACKOFF_S = 0.01
 _BACKOFF_MAX_S = 0.5
 _CONNECT_TIMEOUT_S = 5.0
+_RELEASE_TIMEOUT_S = 10.0
 _LOOK_UP_PAUSE_S = 0.05
 _TIMELINE = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
 _TRANSACTION_IDENTITY = (
@@ -154,7 +155,10 @@ class Database:
         try:
             yield connection
         finally:
-            await self._pool.release(connection)
+            # What was done is done: a connection that cannot be made ready for the next
+            # borrower is dropped by the pool, and that is no failure of the work before.
+            with suppress(TimeoutError, asyncpg.InterfaceError, *_UNAVAILABLE):
+                await self._pool.release(connection, timeout=_RELEASE_TIMEOUT_S)
 
     @asynccontextmanager
     async def transaction(

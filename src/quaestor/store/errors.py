@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import inspect
 
+import asyncpg
+
 __all__ = [
     "CommitOutcomeUnknown",
     "NetworkCallInTransaction",
     "ServerTooOld",
     "StorageUnavailable",
     "StoreError",
+    "is_storage_trouble",
 ]
 
 
@@ -50,3 +53,10 @@ class ServerTooOld(StoreError):
 
 class NetworkCallInTransaction(StoreError):
     """A network call was attempted while a database transaction is open."""
+
+
+def is_storage_trouble(error: BaseException) -> bool:
+    """Whether the store is in trouble, and not what was to be stored: asking again is right."""
+    if isinstance(error, asyncpg.DataError):
+        return False
+    return isinstance(error, StoreError | OSError | TimeoutError | asyncpg.InterfaceError)

@@ -39,7 +39,9 @@ create function quaestor.clock() returns timestamptz
 -- Whether the caller's entities include this one; without a setting nobody sees anything.
 create function quaestor.sees(row_entity text) returns boolean
     language sql stable parallel safe
-    as $$ select row_entity = any (string_to_array(current_setting('quaestor.entities', true), ',')) $$;
+    as $$
+        select row_entity = any (string_to_array(current_setting('quaestor.entities', true), ','))
+    $$;
 
 create function quaestor.refuse_change() returns trigger
     language plpgsql
@@ -53,7 +55,8 @@ create procedure quaestor.guard_rows(guarded regclass)
     as $$ begin
         execute format('alter table %s enable row level security', guarded);
         execute format('alter table %s force row level security', guarded);
-        execute format('create policy worker_sees_all on %s to quaestor_worker using (true) with check (true)', guarded);
+        execute format('create policy worker_sees_all on %s to quaestor_worker '
+                       'using (true) with check (true)', guarded);
         execute format('create policy caller_sees_own on %s to quaestor_gateway, quaestor_reader '
                        'using (quaestor.sees(entity)) with check (quaestor.sees(entity))', guarded);
         -- Force makes the owner subject to policies as well; the owner administers, so it has one.
@@ -83,7 +86,7 @@ create index document_correlation on quaestor.document (correlation_id);
 create index document_number on quaestor.document (number);
 call quaestor.guard_rows('quaestor.document');
 
--- Each version's body, compressed canonical JSON. A later version waits here until a stage adopts it.
+-- Each version's body, compressed canonical JSON. A later version waits here until it is adopted.
 create table quaestor.document_body (
     document_id  bigint not null references quaestor.document (id),
     version      integer not null,
