@@ -108,8 +108,7 @@ create function quaestor.audit_partitions(months_ahead integer) returns integer
             upper_bound := (first + make_interval(months => ahead + 1)) at time zone 'UTC';
             name := 'audit_' || to_char(lower_bound at time zone 'UTC', 'YYYY_MM');
             continue when to_regclass('quaestor.' || name) is not null
-                or exists (select from quaestor.audit_other
-                           where at >= lower_bound and at < upper_bound);
+                or exists (select from quaestor.audit where at >= lower_bound and at < upper_bound);
             execute format('create table quaestor.%I (like quaestor.audit including all)', name);
             execute format('alter table quaestor.audit attach partition quaestor.%I '
                            'for values from (%L) to (%L)', name, lower_bound, upper_bound);
