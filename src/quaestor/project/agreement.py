@@ -8,17 +8,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from quaestor.model.employee import Directory
 from quaestor.model.entity import Entity
 from quaestor.model.money import MINOR_UNITS
-from quaestor.project.files import Folder
 from quaestor.project.ownership import EVERY_ENTITY, OURSELVES
 from quaestor.project.problems import Problems
 from quaestor.project.project import Project
 
 __all__ = ["check_agreement"]
 
+ENTITIES, PEOPLE = "entities.yaml", "directory/people.yaml"
 
-def check_agreement(project: Project, folder: Folder) -> None:
-    """Report everything that is named and is not there, or is there and contradicts."""
-    check = _Check(project, folder.problems)
+
+def check_agreement(project: Project, problems: Problems, faulty: frozenset[str]) -> None:
+    """Report everything that is named and is not there, or is there and contradicts.
+
+    What one of the `faulty` files would have held is not missed: its fault has been named.
+    """
+    check = _Check(project, problems, faulty)
     for entity in project.entities.values():
         check.entity(entity)
     check.people(project.directory)
@@ -30,9 +34,10 @@ def check_agreement(project: Project, folder: Folder) -> None:
 
 
 class _Check:
-    def __init__(self, project: Project, problems: Problems) -> None:
+    def __init__(self, project: Project, problems: Problems, faulty: frozenset[str]) -> None:
         self.project = project
         self.problems = problems
+        self._faulty = faulty
 
     def _known(
         self, code: str, file: str, key: str, name: str, known: Iterable[str], what: str
@@ -48,17 +53,15 @@ class _Check:
         self._known("system_unknown", file, key, name, self.project.settings.systems, "system")
 
     def _entity(self, file: str, key: str, name: str) -> None:
-        self._known("entity_unknown", file, key, name, self.project.entities, "entity")
+        if ENTITIES not in self._faulty:
+            self._known("entity_unknown", file, key, name, self.project.entities, "entity")
 
     def _person(self, file: str, key: str, name: str) -> None:
-        known = name in self.project.directory.people
-        if not known:
-            self.problems.add(
-                "person_unknown", file, key, f"there is nobody {name!r} in directory/people.yaml"
-            )
+        if PEOPLE not in self._faulty and name not in self.project.directory.people:
+            self.problems.add("person_unknown", file, key, f"there is nobody {name!r} in {PEOPLE}")
 
     def entity(self, entity: Entity) -> None:
-        file, key = "entities.yaml", entity.id
+        file, key = ENTITIES, entity.id
         if entity.base_currency not in MINOR_UNITS:
             self.problems.add(
                 "unknown_currency",
@@ -96,7 +99,7 @@ class _Check:
             self._system(file, f"{key}.ledgers", ledger.system)
 
     def people(self, directory: Directory) -> None:
-        file = "directory/people.yaml"
+        file = PEOPLE
         seen: dict[tuple[str, str], str] = {}
         for person in directory.people.values():
             if person.manager is not None:

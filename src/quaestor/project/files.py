@@ -24,6 +24,8 @@ __all__ = ["FILE_BYTES_MAX", "Folder", "SourceFile", "Table"]
 
 FILE_BYTES_MAX = 32 * 1024 * 1024
 DEPTH_MAX = 16
+# The C parser reads a large directory ten times as fast; the values come out the same.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS = frozenset({"", "~", "null"})
 
 
@@ -107,7 +109,7 @@ class Folder:
         if text is None:
             return None
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            node = yaml.compose(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             self.problems.add(
@@ -177,7 +179,8 @@ class _YamlReader:
             self.problems.add("file_malformed", self.name, key, "nested too deeply", line=line)
             return None
         if isinstance(node, yaml.ScalarNode):
-            return None if node.style is None and node.value in _NULLS else node.value
+            # A plain scalar has no style, or an empty one from the C parser.
+            return None if not node.style and node.value in _NULLS else node.value
         if isinstance(node, yaml.SequenceNode):
             return [
                 self.value(child, _joined(key, str(position)), depth + 1)

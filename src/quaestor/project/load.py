@@ -77,6 +77,7 @@ def load_project(path: Path) -> Project:
     if settings is None:
         problems.raise_if_any()
     assert settings is not None
+    faulty = problems.files
     project = Project(
         path=path,
         settings=settings,
@@ -96,7 +97,7 @@ def load_project(path: Path) -> Project:
         files=dict(sorted(folder.hashes.items())),
         pinned=_release(folder.hashes),
     )
-    check_agreement(project, folder)
+    check_agreement(project, problems, faulty)
     problems.raise_if_any()
     return project
 

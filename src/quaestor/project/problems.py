@@ -56,6 +56,11 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    @property
+    def files(self) -> frozenset[str]:
+        """The files in which something was found."""
+        return frozenset(problem.file for problem in self._found)
+
     def raise_if_any(self) -> None:
         """Raise `ProjectError` with everything found so far."""
         if self._found:

@@ -7,6 +7,7 @@ because a converter that stops at the first fault makes its user run it twenty t
 from __future__ import annotations
 
 import difflib
+import functools
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -147,7 +148,7 @@ class Reader:
     def _struct(self, value: Any, kind: type[msgspec.Struct], key: str) -> Any:
         if not isinstance(value, Mapping):
             return self._invalid(value, kind, key)
-        hints = get_type_hints(kind, include_extras=True)
+        hints = _hints(kind)
         fields = msgspec.structs.fields(kind)
         self.refuse_unknown(value, [field.name for field in fields], key)
         given: dict[str, Any] = {}
@@ -194,6 +195,11 @@ class Reader:
         shown = "" if any(map(is_secret_name, key.split("."))) else _shown(value)
         self.report("value_invalid", key, f"{shown}cannot be used here".strip(), _example(kind))
         return _INVALID
+
+
+@functools.cache
+def _hints(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _is_mapping_type(origin: Any) -> bool:
