@@ -146,12 +146,10 @@ class Application:
 
     # --- taking in ------------------------------------------------------------------------------
 
-    async def take_in_coupa(
-        self, raw: bytes, *, on: datetime, version: int = 1
-    ) -> Taken | NotMapped:
-        """A requisition as Coupa publishes it; refused by name where it cannot be mapped."""
+    def read_coupa(self, raw: bytes, *, on: datetime, version: int = 1) -> Mapped | NotMapped:
+        """What Coupa's bytes mean here, and what is not carried over; nothing is stored."""
         settings = self.project.settings.systems["coupa"]
-        mapped = read_requisition(
+        return read_requisition(
             raw,
             config=CoupaConfig(**_coupa_options(settings.own)),
             crosswalks=self.project.crosswalks,
@@ -159,6 +157,12 @@ class Application:
             on=on.date(),
             version=version,
         )
+
+    async def take_in_coupa(
+        self, raw: bytes, *, on: datetime, version: int = 1
+    ) -> Taken | NotMapped:
+        """A requisition as Coupa publishes it; refused by name where it cannot be mapped."""
+        mapped = self.read_coupa(raw, on=on, version=version)
         if not isinstance(mapped, Mapped):
             return mapped
         requisition = mapped.requisition

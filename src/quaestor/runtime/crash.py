@@ -18,16 +18,22 @@ def no_crash(_: str) -> None:
     """The hook of every worker that nobody wants to kill."""
 
 
-def crash_hook(point: str) -> Callable[[str], None]:
-    """A hook that kills this process, as `kill -9` would, the first time it passes `point`.
+def crash_hook(where: str) -> Callable[[str], None]:
+    """A hook that kills this process, as `kill -9` would, when it passes a point.
 
-    Raises `ValueError` for a point that does not exist.
+    `where` is the point, at whose first passing it dies, or `POINT:N` for the N-th. Raises
+    `ValueError` for a point that does not exist.
     """
+    point, _, nth = where.partition(":")
     if point not in CRASH_POINTS:
         raise ValueError(f"{point} is none of {', '.join(CRASH_POINTS)}")
+    left = int(nth or 1)
 
     def at(passed: str) -> None:
+        nonlocal left
         if passed == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     return at
