@@ -149,6 +149,8 @@ class Bench:
         self.erp = erp
         self.connector = connector or erp
         self.recorder = Recorder(NoPersons())
+        self.flow = MEMO_FLOW
+        self.reconcile_every_s = 60.0
 
     async def take_in(
         self, count: int, *, prefix: str = "M", order: PurchaseOrder | None = None
@@ -171,7 +173,7 @@ class Bench:
                     Memo(source_id, order),
                     "desk",
                 )
-                made = await take_in(connection, self.recorder, MEMO_FLOW, "r1", inbound)
+                made = await take_in(connection, self.recorder, self.flow, "r1", inbound)
                 taken.append(made.document_id)
             return taken
 
@@ -210,15 +212,15 @@ class Bench:
             reads=lambda case, kinds: {},
             limits=limits or Limits(look_backoff_s=0.02, send_backoff_s=0.02),
         )
-        dispatch = Dispatch({(MEMO_FLOW.name, 1): MEMO_FLOW})
+        dispatch = Dispatch({(self.flow.name, self.flow.version): self.flow})
         advance = Advance(
             world=world,
-            flows={MEMO_FLOW.name: MEMO_FLOW},
+            flows={self.flow.name: self.flow},
             lanes=Lanes({"erp": slots}),
             links={"erp": SystemLink("erp", self.connector, total_timeout_s)},
             recorder=self.recorder,
             lease_s=lease_s,
-            reconcile_every_s=60.0,
+            reconcile_every_s=self.reconcile_every_s,
             know_releases=_no_releases,
         )
         upkeep = Upkeep(self.database, dispatch, name, every_s=0.2)
@@ -239,6 +241,14 @@ class Bench:
             "from quaestor.work group by 1"
         )
         return {row["how"]: row["many"] for row in rows}
+
+    async def until_parked(self, code: str, *, seconds: float = 20.0) -> None:
+        """Wait until some document is parked with this refusal, ended or not."""
+        query = "select count(*) from quaestor.work where parked_code = $1"
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not await self.database.fetchval(query, code):
+            assert asyncio.get_running_loop().time() < deadline, f"nothing is parked as {code}"
+            await asyncio.sleep(0.02)
 
     async def until(self, wanted: Mapping[str, int], *, seconds: float = 20.0) -> None:
         """Wait until the outcomes are these; fails with what they are."""

@@ -87,7 +87,7 @@ class Advance:
 
     def _launch(self, batch: Batch, case: Case) -> datetime | None:
         """The end of the lease where the case goes on the wire; `None` where it is given back."""
-        self._plan_reconciling(case)
+        self.plan_reconciling(case)
         if case.move is None:
             case.lane, case.lane_since = "", None
             return None
@@ -138,7 +138,7 @@ class Advance:
         )
         return lease_until
 
-    def _plan_reconciling(self, case: Case) -> None:
+    def plan_reconciling(self, case: Case) -> None:
         """What was sent again after a look that found nothing is looked at once more (D3)."""
         for row in case.intents.values():
             if row.is_changed:

@@ -20,6 +20,7 @@ from quaestor.runtime.case import Case
 from quaestor.runtime.crash import no_crash
 from quaestor.runtime.dispatch import Dispatch
 from quaestor.runtime.outcomes import OutcomeWriter
+from quaestor.runtime.reconciling import Reconciler
 from quaestor.runtime.sending import Call, make_call
 from quaestor.runtime.upkeep import Upkeep
 from quaestor.store import Connection, Database, is_storage_trouble
@@ -60,6 +61,9 @@ class Engine:
     def __post_init__(self) -> None:
         self.outcomes = OutcomeWriter(
             self.database, self.advance, self._launch, self._finished, self.at
+        )
+        self.reconciler = Reconciler(
+            self.database, self.dispatch, self.advance.links, self.advance.reconcile_every_s
         )
         self._in_flight: set[int] = set()
         self._calls: set[asyncio.Task[None]] = set()
@@ -219,4 +223,6 @@ class Engine:
     async def _upkeep_loop(self) -> None:
         while True:
             await self.upkeep.once(self.advance)
+            if self.upkeep.may_send:
+                await self.reconciler.once(self.advance)
             await asyncio.sleep(self.upkeep.every_s)
