@@ -1,0 +1,149 @@
+"""What goes to SAP and what our simulator answers keep the vendor's published contract.
+
+The contract is ../shared/contracts/sap-s4hana/API_PURCHASEORDER_PROCESS_SRV.edmx.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from quaestor.connectors.kit.kind import SimulatorOptions
+from quaestor.connectors.sap_s4.mapping import OrderRules, render_create
+from quaestor.connectors.sap_s4.simulator import SapSimulator
+from quaestor.connectors.sap_s4.simulator_rules import ENTITIES, NAVIGATIONS
+from quaestor.model.order import PurchaseOrder
+from tests.connectors.orders import a_command, a_line, a_split, an_order
+from tests.connectors.sap_orders import CONTRACT, Direct, contract, orders
+
+HEADER = "A_PurchaseOrderType"
+TYPES = {
+    "s": "Edm.String",
+    "d": "Edm.Decimal",
+    "t": "Edm.DateTime",
+    "o": "Edm.DateTimeOffset",
+    "b": "Edm.Boolean",
+}
+
+
+def payload_of(order: PurchaseOrder, **rules: Any) -> Any:
+    return json.loads(render_create(a_command(order), OrderRules(**rules)))
+
+
+@given(order=orders())
+@settings(max_examples=150, deadline=None)
+def test_every_rendered_order_keeps_saps_published_contract(order: PurchaseOrder) -> None:
+    payload = payload_of(order)
+
+    assert contract().faults(HEADER, payload, creates=True) == []
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        an_order(),
+        an_order([a_line(splits=[a_split("2500"), a_split("1250", cost_center="17101902")])]),
+        an_order([a_line(description="A description that is longer than forty characters")]),
+        an_order([a_line(splits=[a_split("3750", project="P.1710.01")])], payment_terms="0004"),
+    ],
+    ids=["plain", "split", "long text", "project"],
+)
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"reference_field": "CorrespncInternalReference", "note_id": ""},
+        {"item_step": 1, "document_type": "ZNB"},
+    ],
+    ids=["defaults", "internal reference", "steps of one"],
+)
+def test_each_rule_of_an_installation_keeps_the_contract(
+    order: PurchaseOrder, rules: dict[str, Any]
+) -> None:
+    payload = payload_of(order, **rules)
+
+    assert contract().faults(HEADER, payload, creates=True) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"CompanyCode": "17100"}, f"{HEADER}.CompanyCode is '17100', not Edm.String 4 characters"),
+        ({"PurchaseOrderDate": "2026-11-17"}, f"{HEADER}.PurchaseOrderDate is '2026-11-17'"),
+        ({"NetPrice": "1"}, f"{HEADER}.NetPrice is not a property"),
+        ({"ReleaseIsNotCompleted": True}, f"{HEADER}.ReleaseIsNotCompleted is not creatable"),
+        ({"to_PurchaseOrderNote": []}, f"{HEADER}.to_PurchaseOrderNote is not insertable"),
+        ({"Supplier": ""}, f"{HEADER}.Supplier is mandatory"),
+        ({"CashDiscount1Percent": "100.5"}, f"{HEADER}.CashDiscount1Percent is '100.5'"),
+        ({"CashDiscount1Percent": 2.5}, f"{HEADER}.CashDiscount1Percent is 2.5"),
+    ],
+)
+def test_the_contract_catches_what_it_forbids(change: dict[str, Any], fault: str) -> None:
+    payload = {**payload_of(an_order()), **change}
+
+    faults = contract().faults(HEADER, payload, creates=True)
+
+    assert [found[: len(fault)] for found in faults] == [fault]
+
+
+@given(order=orders())
+@settings(max_examples=50, deadline=None)
+def test_what_the_simulator_answers_keeps_the_contract(order: PurchaseOrder) -> None:
+    direct = Direct(SapSimulator(SimulatorOptions()))
+
+    created = direct.create(render_create(a_command(order), OrderRules()))
+    page = direct.data(direct.ask("GET", "/A_PurchaseOrder", expand="to_PurchaseOrderItem"))
+    judge = contract()
+
+    assert judge.faults(HEADER, created, creates=False) == []
+    assert [judge.faults(HEADER, found, creates=False) for found in page["results"]] == [[]]
+    assert judge.types[HEADER].properties.keys() >= ENTITIES[HEADER].keys()
+
+
+@pytest.mark.parametrize("entity", ENTITIES)
+def test_the_simulators_field_table_says_what_the_contract_says(entity: str) -> None:
+    published = contract().types[entity]
+
+    mine = {
+        field.name: (
+            TYPES[field.type],
+            field.length or None if field.type == "s" else None,
+            (field.length, field.scale) if field.type == "d" else None,
+            field.given,
+        )
+        for field in ENTITIES[entity].values()
+    }
+    theirs = {
+        one.name: (
+            one.type,
+            one.max_length,
+            (one.precision, one.scale) if one.type == "Edm.Decimal" else None,
+            one.creatable,
+        )
+        for one in published.properties.values()
+        if one.name in mine
+    }
+
+    assert mine == theirs
+
+
+def test_the_simulators_navigations_are_those_that_a_create_may_go_through() -> None:
+    published = contract().types
+
+    for entity, below in NAVIGATIONS.items():
+        found = {name: published[entity].navigations[name] for name in below}
+        assert found == {name: (target, True) for name, target in below.items()}
+
+
+def test_the_vendors_recorded_answers_keep_it_but_for_a_newer_field() -> None:
+    sample = CONTRACT.parent / "samples/sandbox.A_PurchaseOrder.list.json"
+    judge = contract()
+
+    recorded = msgspec.json.decode(sample.read_bytes())["d"]["results"]
+    faults = {fault for one in recorded for fault in judge.faults(HEADER, one, creates=False)}
+
+    assert faults == {f"{HEADER}.PurchasingCollectiveNumber is not a property"}
