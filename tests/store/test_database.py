@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from quaestor.store.database import Connection, Database
-from quaestor.store.errors import StorageUnavailable
+from quaestor.store.embedded import EmbeddedServer
+from quaestor.store.errors import StorageRefused, StorageUnavailable
 from quaestor.store.migrate import migrate
 from tests.support.database import TestDatabase
 
@@ -261,6 +263,31 @@ async def test_a_message_never_holds_the_password() -> None:
         )
 
     assert "secret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+async def test_a_database_that_is_not_there_is_refused(database_server: EmbeddedServer) -> None:
+    with pytest.raises(StorageRefused, match="does not exist"):
+        await Database.connect(
+            database_server.dsn_of("nowhere"), role=None, application_name="tests"
+        )
+
+
+async def test_a_role_that_is_not_there_is_refused(empty_database: TestDatabase) -> None:
+    with pytest.raises(StorageRefused, match="quaestor_auditor"):
+        await empty_database.connect(role="quaestor_auditor")
+
+
+async def test_a_server_that_went_away_is_unavailable_until_it_is_back(prepared: Path) -> None:
+    server = EmbeddedServer.start(prepared / "data", elsewhere=prepared)
+    database = await Database.connect(server.dsn, role=None, application_name="tests")
+    server.stop()
+
+    with pytest.raises(StorageUnavailable):
+        await database.fetchval("select 1")
+
+    with EmbeddedServer.start(prepared / "data", elsewhere=prepared):
+        assert await database.fetchval("select 1") == 1
+        await database.close()
 
 
 async def test_a_connection_that_the_server_ends_is_replaced(counter: TestDatabase) -> None:

@@ -14,7 +14,12 @@ from typing import Any, Literal, Self, TypeVar
 
 import asyncpg
 
-from quaestor.store.errors import CommitOutcomeUnknown, ServerTooOld, StorageUnavailable
+from quaestor.store.errors import (
+    CommitOutcomeUnknown,
+    ServerTooOld,
+    StorageRefused,
+    StorageUnavailable,
+)
 from quaestor.store.guard import TransactionMark
 
 __all__ = ["SCHEMA", "SERVER_MAJOR_MIN", "Connection", "Database", "Isolation"]
@@ -32,6 +37,7 @@ _BACKOFF_MAX_S = 0.5
 _CONNECT_TIMEOUT_S = 5.0
 _RELEASE_TIMEOUT_S = 10.0
 _LOOK_UP_PAUSE_S = 0.05
+_MAY_BECOME = "select pg_has_role(current_user, oid, 'set') from pg_roles where rolname = $1"
 _TIMELINE = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
 _TRANSACTION_IDENTITY = (
     f"select pg_current_xact_id_if_assigned()::text as id, {_TIMELINE} as timeline"
@@ -42,6 +48,7 @@ _TRANSACTION_STATUS = (
 )
 # serialization_failure and deadlock_detected: nothing happened, and the same work may succeed.
 _RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 # What says that the server, not the statement, is in trouble.
 _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
@@ -100,8 +107,8 @@ class Database:
         ends statements after `command_timeout_s`, transactions after `transaction_timeout_s`
         (D4: the audit trail's horizon waits for the oldest one) and idle ones sooner. A lost
         acknowledgement of a commit is looked up for `look_up_timeout_s` at most. `on_connect` runs
-        on each new connection, before its first use. Raises `StorageUnavailable` and
-        `ServerTooOld`.
+        on each new connection, before its first use. Raises `StorageUnavailable`,
+        `StorageRefused` and `ServerTooOld`.
         """
         settings = {
             "application_name": application_name,
@@ -114,7 +121,7 @@ class Database:
         # The role is part of the session from its start: there is no moment without it.
         if role is not None:
             settings["role"] = role
-        await _require_version(dsn, acquire_timeout_s)
+        await _probe(dsn, role)
         try:
             pool = await asyncpg.create_pool(
                 dsn,
@@ -152,6 +159,8 @@ class Database:
                 connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
             except TimeoutError as error:
                 raise StorageUnavailable("No connection became free in time.") from error
+            except OSError as error:
+                raise StorageUnavailable from error
         try:
             yield connection
         finally:
@@ -290,19 +299,22 @@ async def _let_through(connection: Connection, entities: Sequence[str]) -> None:
     await connection.execute("select set_config('quaestor.entities', $1, true)", ",".join(entities))
 
 
-async def _require_version(dsn: str, timeout_s: float) -> None:
-    """Ask before the pool does: an older server would only say that it knows no such setting."""
-    with _storage_named():
-        try:
-            connection = await asyncpg.connect(dsn, timeout=max(timeout_s, _CONNECT_TIMEOUT_S))
-        except (OSError, TimeoutError) as error:
-            raise StorageUnavailable from error
+async def _probe(dsn: str, role: str | None) -> None:
+    """Ask before the pool does: it would say less clearly what is missing."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
+    except _REFUSED as error:
+        raise StorageRefused(f"It said: {error}.") from error
+    except (*_UNAVAILABLE, OSError, TimeoutError) as error:
+        raise StorageUnavailable from error
     try:
         version = connection.get_server_version()
+        if version.major < SERVER_MAJOR_MIN:
+            raise ServerTooOld(f"This is {version.major}.{version.minor}.")
+        if role is not None and not await connection.fetchval(_MAY_BECOME, role):
+            raise StorageRefused(f"We may not work as {role}.")
     finally:
         await connection.close()
-    if version.major < SERVER_MAJOR_MIN:
-        raise ServerTooOld(f"This is {version.major}.{version.minor}.")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
     StoreError
     ├── StorageUnavailable          the database cannot serve now; asking again later is right
+    ├── StorageRefused              the database does not let us in as configured
     ├── CommitOutcomeUnknown        the acknowledgement of a commit was lost and cannot be looked up
     ├── ServerTooOld                the server lacks what our transactions rely on
     ├── NetworkCallInTransaction    invariant I10 was broken by our own code
@@ -22,6 +23,7 @@ __all__ = [
     "CommitOutcomeUnknown",
     "NetworkCallInTransaction",
     "ServerTooOld",
+    "StorageRefused",
     "StorageUnavailable",
     "StoreError",
     "is_storage_trouble",
@@ -41,6 +43,10 @@ class StorageUnavailable(StoreError):
     """The database cannot serve now; nothing was changed."""
 
     code = "storage_unavailable"
+
+
+class StorageRefused(StoreError):
+    """The database does not let us in: check user, password and database, and migrate it first."""
 
 
 class CommitOutcomeUnknown(StoreError):

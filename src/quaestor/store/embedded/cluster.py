@@ -46,6 +46,8 @@ _DEFAULTS = {
     "wal_compression": "pglz",
     "wal_level": "replica",
     "autovacuum_naptime": "10s",
+    # Restored data counts as ready when it can be written to, not while it is still recovering.
+    "hot_standby": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",

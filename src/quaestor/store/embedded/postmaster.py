@@ -147,15 +147,16 @@ def _serves(pid: int, cluster: Path) -> bool:
 
 
 def _command_line(pid: int) -> list[str] | None:
-    """The words of a living process' command line; None when there is none, or a zombie."""
+    """The words of a living process' command line; None for none, and for a zombie, which has
+    no command line any more.
+    """
     if not sys.platform.startswith("linux"):
         return _command_line_by_ps(pid)
     try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
         line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    if state in {b"Z", b"X"} or not line:
+    if not line:
         return None
     return [os.fsdecode(word) for word in line.rstrip(b"\0").split(b"\0")]
 

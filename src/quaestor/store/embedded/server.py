@@ -255,8 +255,14 @@ def _start(
     orphans_deadline = min(deadline, time.monotonic() + _ORPHANS_TIMEOUT_S)
     while True:
         process = _spawn(home, account, binaries)
-        if _became_ready(process, home, deadline):
-            return process
+        try:
+            if _became_ready(process, home, deadline):
+                return process
+        except BaseException:
+            # Also when a signal ends us meanwhile: nobody would know of this server.
+            process.send_signal(signal.SIGQUIT)
+            process.wait(_STOP_TIMEOUT_S)
+            raise
         # After a crash, backends may hold the shared memory until they notice it.
         if not unclean or time.monotonic() > orphans_deadline:
             raise ServerDidNotStart(f"It said:\n{_log_tail(home)}")
@@ -291,8 +297,6 @@ def _became_ready(process: subprocess.Popen[bytes], home: Home, deadline: float)
         if claim is not None and claim.pid == process.pid and claim.status == "ready":
             return True
         if time.monotonic() > deadline:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(_STOP_TIMEOUT_S)
             raise ServerDidNotStart(f"It was not ready in time.\n{_log_tail(home)}")
         time.sleep(_POLL_S)
     return False
