@@ -57,7 +57,16 @@ def _config(
 ) -> Any | None:
     key = f"systems.{name}"
     if system.connector in kinds:
-        config_type: type[msgspec.Struct] = kinds[system.connector].config_type
+        try:
+            config_type: type[msgspec.Struct] = kinds[system.connector].config_type
+        except ConnectorFolderInvalid:
+            raise
+        except Exception as error:  # noqa: BLE001 - a customer's own file may raise anything
+            told = f"connectors/{system.connector} cannot be imported"
+            reader.report(
+                "connector_invalid", f"{key}.connector", f"{told}: {type(error).__name__}: {error}"
+            )
+            return None
         return reader.convert(_table(reader, name, system), config_type, key)
     documents = _document_config(system.connector)
     if documents is not None:
