@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,12 +26,20 @@ from quaestor.flows.kit.effects import (
     Wake,
 )
 from quaestor.flows.kit.flow import Flow
-from quaestor.model.event import Event
+from quaestor.model.event import Decided, Event
 from quaestor.model.refusal import Refusal
 from quaestor.runtime.posting import Intent, LookNow, SendNow, standing
 from quaestor.runtime.state import SentIntent, WorkState
 
-__all__ = ["Arrived", "BudgetEffect", "Case", "IntentRow", "Note", "fresh_decisions"]
+__all__ = [
+    "Arrived",
+    "BudgetEffect",
+    "Case",
+    "ClosedRequest",
+    "IntentRow",
+    "Note",
+    "fresh_decisions",
+]
 
 BudgetEffect = Reserve | Adjust | Commit | Relieve | Release | Consume
 
@@ -41,6 +49,13 @@ class Arrived(msgspec.Struct, frozen=True):
 
     inbox_id: int
     event: Event
+
+
+class ClosedRequest(msgspec.Struct, frozen=True):
+    """An approval request of this name is open no more."""
+
+    name: str
+    state: Literal["decided", "withdrawn"]
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -105,7 +120,7 @@ class Case:
     consumed: list[int] = field(default_factory=list)
     children: list[Start] = field(default_factory=list)
     wakes: list[Wake] = field(default_factory=list)
-    approvals: list[RequestApproval | str] = field(default_factory=list)
+    approvals: list[RequestApproval | ClosedRequest] = field(default_factory=list)
     adopted: bool = False
     move: SendNow | LookNow | None = None
     due_at: datetime | None = None
@@ -170,6 +185,9 @@ class Case:
     def consume(self, taken: list[Arrived]) -> None:
         """Mark events as used up by a step."""
         self.consumed.extend(arrived.inbox_id for arrived in taken)
+        for arrived in taken:
+            if isinstance(arrived.event, Decided):
+                self.approvals.append(ClosedRequest(arrived.event.request, "decided"))
         self.events = [arrived for arrived in self.events if arrived not in taken]
 
     def note(

@@ -341,12 +341,16 @@ def withdraw(intent: Intent, now: datetime) -> Intent:
 def retried(intent: Intent, now: datetime) -> Intent:
     """A person wants a parked intent taken up again, or a flow sends under the same key again.
 
-    The counts start afresh; every doubt stays. A refused or withdrawn intent that left nothing
-    may be sent again. Raises `ValueError` for one in flight and for one that left a document.
+    It belongs to every way of parking, also to those that `next_move` finds by its limits. The
+    counts start afresh; every doubt stays, and a send in flight is left to come back. What was
+    refused or withdrawn and left nothing may be sent again. Raises `ValueError` for what left a
+    document.
     """
+    if intent.state is IntentState.IN_FLIGHT:
+        return intent
     left_nothing = isinstance(intent.outcome, Rejected) or intent.outcome == Withdrawn(None)
-    if intent.state is IntentState.IN_FLIGHT or not (intent.outcome is None or left_nothing):
-        raise ValueError("a document stands there, or a send is in flight")
+    if not (intent.outcome is None or left_nothing):
+        raise ValueError("a document stands there")
     return replace(
         intent,
         state=IntentState.UNSENT if left_nothing else intent.state,

@@ -45,7 +45,7 @@ from quaestor.flows.kit.effects import (
 from quaestor.flows.kit.step import Await, Done, Park, Stay, Step
 from quaestor.model.event import Retry, event_name
 from quaestor.model.refusal import Refused, refuse
-from quaestor.runtime.case import Arrived, Case, IntentRow
+from quaestor.runtime.case import Arrived, Case, ClosedRequest, IntentRow
 from quaestor.runtime.lanes import lane_name
 from quaestor.runtime.posting import (
     IntentState,
@@ -291,7 +291,7 @@ def _take_up(case: Case, world: World, now: datetime, effect: Effect) -> None:
             case.approvals.append(effect)
             case.keep_result(name, ApprovalRequested(name, now))
         case WithdrawApproval(name=name):
-            case.approvals.append(name)
+            case.approvals.append(ClosedRequest(name, "withdrawn"))
             case.keep_result(name, ApprovalWithdrawn(name))
         case Adopt(version=version):
             _adopt(case, version)

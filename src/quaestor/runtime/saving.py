@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from quaestor.flows.kit.effects import RequestApproval
-from quaestor.runtime.case import Case, IntentRow
+from quaestor.runtime.case import Case, ClosedRequest, IntentRow
 from quaestor.runtime.posting import standing
 from quaestor.runtime.state import encode_state
 from quaestor.store import Connection
@@ -74,8 +74,8 @@ on conflict (document_id, name, version) do update
 set content_hash = excluded.content_hash, amount = excluded.amount, state = 'open',
     requested_at = excluded.requested_at, closed_at = null
 """
-_WITHDRAWN = """
-update quaestor.approval_request set state = 'withdrawn', closed_at = $3
+_CLOSED = """
+update quaestor.approval_request set state = $3, closed_at = $4
 where document_id = $1 and name = $2 and state = 'open'
 """
 
@@ -218,10 +218,13 @@ async def _save_rest(connection: Connection, cases: Sequence[Case], now: datetim
 
 
 async def _save_approval(
-    connection: Connection, case: Case, request: RequestApproval | str, now: datetime
+    connection: Connection,
+    case: Case,
+    request: RequestApproval | ClosedRequest,
+    now: datetime,
 ) -> None:
-    if isinstance(request, str):
-        await connection.execute(_WITHDRAWN, case.document.id, request, now)
+    if isinstance(request, ClosedRequest):
+        await connection.execute(_CLOSED, case.document.id, request.name, request.state, now)
         return
     await connection.execute(
         _REQUESTED,

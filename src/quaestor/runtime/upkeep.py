@@ -21,6 +21,7 @@ from quaestor.model.refusal import refuse
 from quaestor.runtime.advancing import Advance
 from quaestor.runtime.case import Case
 from quaestor.runtime.dispatch import Claimed, Dispatch
+from quaestor.runtime.lanes import Lanes
 from quaestor.runtime.saving import Flight, save_cases
 from quaestor.store import Connection, Database
 from quaestor.store.epoch import EpochError, require_same_epoch
@@ -61,6 +62,18 @@ where deaths >= $1 and parked_at is null and lease_until < quaestor.clock()
 order by document_id limit $2 for update skip locked
 """
 
+_CIRCUIT = """
+insert into quaestor.system_state (system, open, reason, failures, opened_at, seen_at)
+values ($1, $2, $3, $4, case when $2 then quaestor.clock() end, quaestor.clock())
+on conflict (system) do update
+set open = excluded.open, reason = excluded.reason, failures = excluded.failures,
+    seen_at = excluded.seen_at,
+    opened_at = case when excluded.open
+                     then coalesce(system_state.opened_at, excluded.opened_at) end
+"""
+
+_Shown = tuple[bool, str, int]
+
 _log = structlog.get_logger(__name__)
 
 
@@ -79,6 +92,7 @@ class Upkeep:
     _own: asyncpg.Connection | None = None
     _borrowed: AsyncExitStack = field(default_factory=AsyncExitStack)
     _declared: tuple[int, ...] = ()
+    _shown: dict[str, _Shown] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def begin(self) -> None:
@@ -123,6 +137,7 @@ class Upkeep:
             await self._own.execute(_SEEN, self.worker_id)
         await self._check_epoch()
         await self.database.run(self._bury_the_dead)
+        await self._show_circuits(advance.lanes)
         await self._park(advance, _KILLERS, DEATHS_MAX, "document_kills_worker")
         longest = timedelta(seconds=self.lane_wait_max_s)
         await self._park(advance, _WAITED, longest, "lane_wait_exceeded")
@@ -150,6 +165,20 @@ class Upkeep:
                     await connection.execute(_DIED_WITH, sorted(row["batch"]))
                 await connection.execute(_BURY, row["id"])
         self.suspects = await connection.fetchval(_SUSPECTS, DEATHS_MAX)
+
+    async def _show_circuits(self, lanes: Lanes) -> None:
+        """State which systems are in trouble, for whoever asks from outside of this process."""
+        for system, circuit in sorted(lanes.circuits().items()):
+            shown = (circuit.open, circuit.reason, circuit.failures)
+            if self._shown.get(system, (False, "", 0)) != shown:
+
+                async def work(
+                    connection: Connection, system: str = system, shown: _Shown = shown
+                ) -> None:
+                    await connection.execute(_CIRCUIT, system, *shown)
+
+                await self.database.run(work)
+                self._shown[system] = shown
 
     async def _park(self, advance: Advance, query: str, limit: object, code: str) -> None:
         async def work(connection: Connection) -> None:

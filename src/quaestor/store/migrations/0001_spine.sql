@@ -267,12 +267,13 @@ create table quaestor.release_current (
 );
 
 create table quaestor.system_state (
+    -- As the worker that spoke last sees it; each worker decides on its own circuit.
     system    text primary key,
     open      boolean not null default false,
     reason    text not null default '',
+    failures  integer not null default 0,
     opened_at timestamptz,
-    probe_at  timestamptz,
-    failures  integer not null default 0
+    seen_at   timestamptz not null
 );
 
 create table quaestor.worker (
