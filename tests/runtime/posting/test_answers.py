@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from quaestor.connectors.kit.contract import (
@@ -30,6 +32,7 @@ from quaestor.runtime.posting import (
     perhaps_sent,
     send_answered,
     send_lost,
+    told,
 )
 from tests.runtime.posting.builders import (
     APPLIED,
@@ -93,6 +96,97 @@ def test_the_second_lock_refuses_a_send_that_may_not_leave(intent: Intent) -> No
 def test_an_answer_needs_a_send_in_flight(state: IntentState) -> None:
     with pytest.raises(ValueError, match="no send is in flight"):
         send_answered(unsent(SEARCH, state=state), at(1), APPLIED, at(1))
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda intent: send_lost(intent, at(30)),
+        lambda intent: begin_look(intent, at(30)),
+        lambda intent: looked(intent, at(30), at(31), APPLIED),
+        lambda intent: told(intent, at(31), APPLIED),
+        lambda intent: perhaps_sent(intent, at(31)),
+    ],
+    ids=["send_lost", "begin_look", "looked", "told", "perhaps_sent"],
+)
+def test_nothing_is_done_to_what_has_ended(act: Callable[[Intent], Intent]) -> None:
+    resolved = unsent(SEARCH, state=IntentState.RESOLVED, outcome=APPLIED)
+
+    with pytest.raises(ValueError, match="resolved"):
+        act(resolved)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda intent: begin_look(intent, at(1)),
+        lambda intent: looked(intent, at(1), at(2), APPLIED),
+        lambda intent: told(intent, at(2), APPLIED),
+        lambda intent: perhaps_sent(intent, at(2)),
+    ],
+    ids=["begin_look", "looked", "told", "perhaps_sent"],
+)
+def test_a_send_in_flight_is_looked_for_by_nobody(act: Callable[[Intent], Intent]) -> None:
+    with pytest.raises(ValueError, match="in_flight"):
+        act(in_flight(SEARCH))
+
+
+# --- the whole value ------------------------------------------------------------------------------
+
+
+def test_beginning_a_send_forgets_the_waits_before_it() -> None:
+    waited = unsent(SEARCH, attempts=1, first_sent_at=at(-9), looks=3, not_before=at(-1))
+
+    after = begin_send(waited, at(0), at(30))
+
+    assert after == in_flight(SEARCH, attempts=2, first_sent_at=at(-9))
+
+
+def test_an_answer_in_doubt_changes_exactly_this() -> None:
+    after = send_answered(in_flight(SEARCH), at(5), Ambiguous("timed out"), at(5))
+
+    assert after == in_doubt(SEARCH)
+
+
+def test_a_send_surely_not_applied_changes_exactly_this() -> None:
+    after = send_answered(in_flight(SEARCH), at(5), Transient("refused", system=False), at(5))
+
+    first = {"attempts": 1, "first_sent_at": at(0), "sent_at": at(0)}
+    assert after == unsent(SEARCH, failures=1, touched_at=at(5), **first)
+
+
+def test_beginning_a_look_changes_exactly_this() -> None:
+    after = begin_look(in_doubt(SEARCH, looks=2, not_before=at(8)), at(9))
+
+    assert after == in_doubt(SEARCH, looks=3, touched_at=at(9))
+
+
+def test_a_hit_ends_everything_that_only_served_the_way() -> None:
+    on_the_way = in_doubt(
+        UNIQUE, look_first=True, not_before=at(6), exists=True, looks=1, lease_until=at(30)
+    )
+
+    after = looked(on_the_way, at(8), at(9), APPLIED)
+
+    assert after == in_flight(
+        UNIQUE,
+        state=IntentState.RESOLVED,
+        outcome=APPLIED,
+        touched_at=at(9),
+        lease_until=None,
+        failures=1,
+        looks=1,
+        exists=True,
+    )
+
+
+def test_a_trusted_absence_ends_the_doubt_and_all_that_belongs_to_it() -> None:
+    doubted = in_doubt(SEARCH, look_first=True, applied=DIFFERENT, looks=1)
+
+    after = looked(doubted, at(65), at(66), Absent())
+
+    first = {"attempts": 1, "first_sent_at": at(0), "sent_at": at(0), "failures": 1, "looks": 1}
+    assert after == unsent(SEARCH, touched_at=at(66), absence_trusted=True, **first)
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -181,7 +275,7 @@ def test_pending_waits_for_the_system() -> None:
 def test_a_lost_send_settles_from_the_end_of_the_lease() -> None:
     after = send_lost(in_flight(SEARCH), at(30))
 
-    assert (after.state, after.settled_at, after.failures) == (IntentState.UNKNOWN, at(90), 1)
+    assert after == in_doubt(SEARCH, touched_at=at(30), settled_at=at(90))
 
 
 # --- looks ----------------------------------------------------------------------------------------
@@ -311,6 +405,15 @@ def test_after_a_restore_it_is_looked_for_before_its_first_send(guarantee: Guara
     assert next_move(restored, at(1), LIMITS) == LookNow()
     assert next_move(nothing, at(61), LIMITS) == SendNow()
     assert there.outcome == APPLIED
+
+
+def test_a_restore_changes_exactly_this() -> None:
+    waited = unsent(SEARCH, touched_at=at(-50))
+
+    after = perhaps_sent(waited, at(0))
+
+    doubt = {"doubtful_since": at(0), "settled_at": at(60), "look_first": True}
+    assert after == unsent(SEARCH, state=IntentState.UNKNOWN, **doubt)
 
 
 def test_policy_does_not_forbid_the_first_send_after_a_restore() -> None:

@@ -145,6 +145,14 @@ def test_withdrawing_pending_work_waits_for_its_document() -> None:
     assert done.outcome == Withdrawn(APPLIED)
 
 
+def test_withdrawing_a_parked_intent_takes_it_up_again() -> None:
+    parked = in_doubt(SEARCH, parked=DUPLICATE, look_failures=4)
+
+    after = withdraw(parked, at(100))
+
+    assert after == in_doubt(SEARCH, withdrawn=True)
+
+
 def test_withdrawing_twice_is_withdrawing_once() -> None:
     once = withdraw(in_doubt(SEARCH), at(6))
 
@@ -162,6 +170,56 @@ def test_a_retry_starts_the_counts_afresh_and_keeps_the_doubt() -> None:
     assert (after.failures, after.look_failures, after.parked) == (0, 0, None)
     assert (after.state, after.settled_at) == (IntentState.UNKNOWN, at(65))
     assert next_move(after, at(100), LIMITS) == LookNow()
+
+
+def test_a_retry_changes_exactly_this() -> None:
+    stuck = in_doubt(
+        KEY,
+        failures=3,
+        looks=5,
+        look_failures=4,
+        not_before=at(500),
+        rejected=REJECTED,
+        parked=DUPLICATE,
+    )
+
+    after = retried(stuck, at(100))
+
+    fresh = {"failures": 0, "touched_at": None, "resumed_at": at(100)}
+    assert after == in_doubt(KEY, rejected=REJECTED, **fresh)
+
+
+def test_a_retry_of_what_was_refused_forgets_the_refusal() -> None:
+    after = retried(_resolved(REJECTED, rejected=REJECTED), at(100))
+
+    fresh = {"absence_trusted": True, "resumed_at": at(100)}
+    assert after == unsent(SEARCH, **fresh)
+
+
+def test_a_retry_leaves_a_send_in_flight_to_come_back() -> None:
+    flying = in_flight(SEARCH)
+
+    assert retried(flying, at(5)) == flying
+
+
+@pytest.mark.parametrize(
+    "intent",
+    [
+        unsent(SEARCH, attempts=3, failures=3),
+        unsent(SEARCH, attempts=1, first_sent_at=at(-9_999)),
+        in_doubt(SEARCH, look_failures=4),
+        in_doubt(SEARCH, doubtful_since=at(-9_999)),
+        pending(SEARCH, doubtful_since=at(-9_999)),
+    ],
+    ids=["attempts", "age", "looks", "unknown for long", "pending for long"],
+)
+def test_a_retry_lifts_every_limit(intent: Intent) -> None:
+    before = next_move(intent, at(100), LIMITS)
+
+    after = next_move(retried(intent, at(100)), at(100), LIMITS)
+
+    assert isinstance(before, ParkSend)
+    assert after in (SendNow(), LookNow())
 
 
 def test_a_retry_keeps_a_withdrawal_that_is_not_finished() -> None:
@@ -196,6 +254,19 @@ def test_a_person_who_looked_ends_the_doubt() -> None:
     assert left.outcome == Withdrawn(APPLIED)
     assert clear.outcome == Withdrawn(None)
     assert refused.outcome == REJECTED
+
+
+def test_what_a_person_told_is_all_that_is_left_of_the_doubt() -> None:
+    stuck = in_doubt(
+        UNIQUE, exists=True, applied=DIFFERENT, parked=DUPLICATE, look_failures=4, looks=2
+    )
+
+    gone = told(stuck, at(100), Absent())
+    there = told(stuck, at(100), APPLIED)
+
+    first = {"attempts": 1, "first_sent_at": at(0), "sent_at": at(0)}
+    assert gone == unsent(UNIQUE, absence_trusted=True, resumed_at=at(100), **first)
+    assert (there.outcome, there.parked, there.settled_at) == (APPLIED, None, None)
 
 
 def test_a_person_may_permit_what_policy_forbids() -> None:
