@@ -385,12 +385,23 @@ def test_a_unique_reference_that_leads_nowhere_is_asked_for_once_more() -> None:
     assert (lost.state, lost.look_failures) == (IntentState.UNKNOWN, 1)
 
 
-def test_a_reference_that_is_taken_but_leads_nowhere_withdraws_nothing_silently() -> None:
-    taken = in_doubt(UNIQUE, exists=True, withdrawn=True)
-
+@pytest.mark.parametrize(
+    "taken",
+    [
+        in_doubt(KEY, exists=True),
+        in_doubt(REPEATABLE, exists=True),
+        in_doubt(SEARCH, exists=True),
+        in_doubt(UNIQUE, exists=True, promised=promise(UNIQUE, resend="never")),
+        in_doubt(UNIQUE, exists=True, withdrawn=True),
+        in_doubt(UNIQUE, exists=True, rejected=REJECTED),
+    ],
+    ids=["key", "repeatable", "search", "never", "withdrawn", "rejected"],
+)
+def test_a_reference_that_is_taken_but_leads_nowhere_ends_no_doubt(taken: Intent) -> None:
     after = looked(taken, at(65), at(66), Absent())
 
     assert (after.outcome, after.exists, after.look_failures) == (None, True, 1)
+    assert after.settled_at is not None
 
 
 # --- a restore ------------------------------------------------------------------------------------
