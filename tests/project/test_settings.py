@@ -1,0 +1,70 @@
+"""What the documentation says about settings, and what must agree between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from quaestor.model.crosswalk import CODE_KINDS
+from quaestor.project.load import KNOWN
+from quaestor.settings import (
+    Deployment,
+    Limits,
+    Settings,
+    SimulatorSettings,
+    SystemSettings,
+    settings_faults,
+)
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "project-folder.md"
+DOCUMENTED = [Deployment, SystemSettings, SimulatorSettings, Limits]
+
+
+@pytest.mark.parametrize("kind", DOCUMENTED)
+def test_every_setting_is_documented(kind: type[msgspec.Struct]) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    names = {field.name for field in msgspec.structs.fields(kind)} - {"own"}
+
+    missing = sorted(name for name in names if f"`{name}`" not in page)
+
+    assert missing == []
+
+
+def test_every_kind_of_code_and_every_folder_is_documented() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+
+    missing = [kind for kind in CODE_KINDS if f"`{kind}`" not in page]
+    missing += [folder for folder in KNOWN if folder and f"{folder}/" not in page]
+
+    assert missing == []
+
+
+def a_system(**given: object) -> SystemSettings:
+    return msgspec.convert({"connector": "sap_s4", "total_timeout_s": 10} | given, SystemSettings)
+
+
+def faults(system: SystemSettings, **deployment: object) -> list[str]:
+    settings = Settings(
+        deployment=msgspec.convert({"name": "acme"} | deployment, Deployment),
+        systems={"sap": system},
+    )
+    return [fault.code for fault in settings_faults(settings)]
+
+
+@pytest.mark.parametrize(("lease_s", "found"), [(10.9, ["lease_too_short"]), (11, [])])
+def test_an_answer_must_be_written_before_the_lease_ends(lease_s: float, found: list[str]) -> None:
+    assert faults(a_system(), lease_s=lease_s) == found
+
+
+def test_nothing_is_sent_to_a_system_that_is_only_named() -> None:
+    assert faults(a_system(connector="none"), lease_s=5) == []
+
+
+def test_a_simulator_is_for_tests() -> None:
+    assert faults(a_system(simulate=True), environment="production") == ["simulator_in_production"]
+
+
+def test_there_is_nothing_to_simulate_where_there_is_no_connector() -> None:
+    assert faults(a_system(connector="none", simulate=True)) == ["nothing_to_simulate"]
