@@ -45,9 +45,9 @@ class Output:
         width = None if sys.stderr.isatty() or sys.stdout.isatty() else 100
         self.people = Console(stderr=as_json, highlight=False, width=width, emoji=False)
 
-    def say(self, *parts: Any) -> None:
-        """A line, or a table, for people."""
-        self.people.print(*parts)
+    def say(self, *parts: Any, **how: Any) -> None:
+        """A line, or a table, for people; `how` as rich's own `print` has it. No markup."""
+        self.people.print(*parts, markup=False, **how)
 
     def result(self, value: Any, *, good: bool = True) -> None:
         """The result for machines, and the end: nothing may be printed to stdout afterwards."""

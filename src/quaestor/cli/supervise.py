@@ -11,8 +11,10 @@ import asyncio
 import getpass
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from quaestor.app import Application
@@ -21,7 +23,8 @@ from quaestor.cli.output import Failed
 from quaestor.cli.place import Place, Running, StartedProcess
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.project.project import Project
-from quaestor.store.embedded import EmbeddedServer
+from quaestor.store.embedded import EmbeddedServer, EmbeddedServerError
+from quaestor.store.embedded.cluster import DATABASE
 from quaestor.store.migrate import migrate
 
 __all__ = ["Supervisor", "account_name", "stop_what_is_left"]
@@ -65,7 +68,7 @@ class Supervisor:
         self._external = dsn or ""
         self._kind = kind
         self._heard = heard
-        self._server: EmbeddedServer | None = None
+        self._server: asyncio.Task[EmbeddedServer] | None = None
         self._simulators: dict[str, Child] = {}
         self._workers: dict[str, Child] = {}
         self._watching: set[asyncio.Task[None]] = set()
@@ -82,11 +85,19 @@ class Supervisor:
 
     # --- starting -------------------------------------------------------------------------------
 
-    async def start_database(self) -> None:
-        """Start or attach to the embedded server, unless a DSN was given; bring up the schema."""
+    async def start_database(self, *, anew: bool = False) -> None:
+        """Start or attach to the embedded server, unless a DSN was given; bring up the schema.
+
+        `anew` begins with an empty database in the embedded server.
+        """
         if not self._external:
-            self._server = await asyncio.to_thread(EmbeddedServer.start, self.place.data)
-            self.dsn = self._server.dsn
+            # Shielded: a server that starts while we are interrupted has to be stopped as well.
+            starting = asyncio.to_thread(EmbeddedServer.start, self.place.data)
+            self._server = asyncio.create_task(starting)
+            server = await asyncio.shield(self._server)
+            self.dsn = server.dsn
+            if anew:
+                await _empty(server)
         await migrate(self.dsn)
 
     async def start_simulators(self) -> None:
@@ -233,8 +244,9 @@ class Supervisor:
             await asyncio.gather(*(child.stop(limit_s) for child in children.values()))
             children.clear()
         if self._server is not None:
-            await asyncio.to_thread(self._server.stop)
-            self._server = None
+            starting, self._server = self._server, None
+            with suppress(EmbeddedServerError):
+                await asyncio.to_thread((await starting).stop)
         self.place.forget()
 
     def _note(self) -> None:
@@ -249,6 +261,15 @@ class Supervisor:
                 systems=self.systems,
             )
         )
+
+
+async def _empty(server: EmbeddedServer) -> None:
+    connection = await asyncpg.connect(server.dsn_of("postgres"))
+    try:
+        await connection.execute(f"drop database if exists {DATABASE} with (force)")
+        await connection.execute(f"create database {DATABASE}")
+    finally:
+        await connection.close()
 
 
 async def stop_what_is_left(place: Place, *, supervisor_too: bool = False) -> list[str]:

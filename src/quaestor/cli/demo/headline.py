@@ -1,0 +1,200 @@
+"""The headline hop by hop: what each hop was given, what it made of it, how long it took.
+
+Every figure is read from what happened: the database, the stored bytes, the recorded exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from quaestor.cli.demo.facts import Facts, SentOrder, Traced, milliseconds
+from quaestor.cli.demo.run import Found
+from quaestor.cli.telling import the_change
+from quaestor.connectors.kit.attempt import Exchange
+from quaestor.model.crosswalk import CodeKind, Missing
+from quaestor.model.order import PurchaseOrder
+from quaestor.model.requisition import Requisition
+from quaestor.project.project import Project
+
+__all__ = ["Hop", "amounts", "hops", "money"]
+
+Hop = tuple[str, str, str]
+"""Its name, what happened, and when or how long."""
+
+
+def money(amount: object, currency: str = "") -> str:
+    """An amount for people: `34,959.00 EUR`."""
+    return f"{amount:,.2f} {currency}".rstrip()
+
+
+def hops(found: Found, project: Project) -> Iterator[Hop]:
+    """The hops of one requisition, in the order in which they took place."""
+    facts, submitted = found.facts, found.submitted
+    requisition = submitted.mapped.requisition
+    clock = _Clock(facts)
+    yield (
+        "received",
+        f"{len(submitted.raw):,} bytes from Coupa: {len(requisition.lines)} lines, "
+        f"{money(requisition.total, requisition.currency)}, "
+        f"asked for by {requisition.requester}",
+        clock.at("receive"),
+    )
+    yield "mapped", _mapped(found, project), ""
+    yield "validated", _validated(project), clock.at("step", "validating")
+    for node in facts.budget:
+        yield (
+            "reserved",
+            f"{money(node.reserved)} of {node.node}, budget {money(node.budget)}",
+            clock.at("reserve"),
+        )
+    for traced in facts.trace:
+        if traced.entry.name == "approval_evidence":
+            facts_of = traced.entry.details
+            yield (
+                "approval",
+                f"{facts_of['outcome']} in {facts_of['decided_by']}: {facts_of['votes']}; "
+                "held against our own minimum",
+                clock.of(traced),
+            )
+    for order in facts.created:
+        yield from _ordered(order, facts, requisition, project, clock)
+    for node in facts.budget:
+        yield (
+            "committed",
+            f"{money(node.encumbered)} encumbered, {money(node.still_reserved)} still reserved, "
+            f"{money(node.available)} available",
+            clock.at("commit"),
+        )
+    for traced in facts.trace:
+        if traced.entry.effect == "tell":
+            yield "told", f"{requisition.requester}: {traced.entry.details['text']}", ""
+    yield facts.outcome, f"correlation id {facts.correlation_id}", clock.at("step", "closed")
+
+
+class _Clock:
+    """Milliseconds since the requisition was received."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._trace = facts.trace
+        self._began: datetime = facts.trace[0].entry.at
+
+    def of(self, traced: Traced) -> str:
+        return f"+{milliseconds(self._began, traced.entry.at):,.0f} ms"
+
+    def at(self, effect: str, stage: str = "") -> str:
+        for traced in self._trace:
+            if traced.entry.effect == effect and stage in ("", traced.entry.stage_before):
+                return self.of(traced)
+        return ""
+
+
+def _mapped(found: Found, project: Project) -> str:
+    requisition, loss = found.submitted.mapped.requisition, found.submitted.mapped.loss
+    ours: list[tuple[CodeKind, str]] = []
+    for line in requisition.lines:
+        ours.append(("supplier", line.supplier))
+        for split in line.splits:
+            ours.append(("cost_center", split.coding.cost_center))
+            ours.append(("gl_account", split.coding.gl_account))
+    pairs = []
+    for kind, code in dict.fromkeys(ours):
+        theirs = project.crosswalks.theirs("coupa", kind, code, found.submitted.at.date())
+        if not isinstance(theirs, Missing):
+            pairs.append(f"{theirs} → {code}")
+    dropped, unknown = len(loss.of_kind("dropped")), len(loss.of_kind("unknown"))
+    return f"{', '.join(pairs)}; {dropped} fields dropped with a reason, {unknown} unknown"
+
+
+def _validated(project: Project) -> str:
+    of = [
+        f"{what} of {replica.as_of:%Y-%m-%d}"
+        for what, replica in (("suppliers", project.suppliers), ("accounts", project.chart))
+        if replica is not None
+    ]
+    return f"on replicas: {', '.join(of)}"
+
+
+def _ordered(
+    order: SentOrder, facts: Facts, requisition: Requisition, project: Project, clock: _Clock
+) -> Iterator[Hop]:
+    purchase = order.command.order
+    assert purchase is not None
+    group = purchase.group
+    yield (
+        "order group",
+        f"{group.supplier}, {group.entity}, {group.currency}; in SAP's codes: "
+        f"{', '.join(_translated(purchase, requisition))}",
+        "",
+    )
+    begun = _entry(facts, "send", "begun", order.name)
+    yield (
+        "intent",
+        f"{len(order.payload):,} bytes committed before the first byte leaves, "
+        f"key {order.key[:12]}…",
+        clock.of(begun) if begun else "",
+    )
+    answered = _entry(facts, "send", "applied", order.name)
+    change = the_change(answered.exchanges) if answered else None
+    if change is None or answered is None:
+        return
+    yield "sent", _sent(change, purchase), ""
+    yield (
+        "answered",
+        f"{change.status}, purchase order {order.number}",
+        f"{change.elapsed_ms:,.0f} ms",
+    )
+
+
+def _translated(purchase: PurchaseOrder, requisition: Requisition) -> list[str]:
+    group = purchase.group
+    pairs = {
+        group.supplier: purchase.supplier,
+        group.entity: purchase.company_code,
+    }
+    by_number = {line.number: line for line in requisition.lines}
+    for line in purchase.lines:
+        ours = by_number[line.requisition_line]
+        for theirs_split, our_split in zip(line.splits, ours.splits, strict=True):
+            pairs[our_split.coding.cost_center] = theirs_split.coding.cost_center
+            pairs[our_split.coding.gl_account] = theirs_split.coding.gl_account
+            if theirs_split.coding.tax_code:
+                pairs["tax"] = theirs_split.coding.tax_code
+    return [f"{ours} → {theirs}" for ours, theirs in pairs.items()]
+
+
+def _sent(change: Exchange, purchase: PurchaseOrder) -> str:
+    path = change.target.partition("?")[0]
+    return (
+        f"{change.method} …/{path.rpartition('/')[2]}, {len(change.request_body):,} bytes, "
+        f"{len(purchase.lines)} items, {money(purchase.total, purchase.currency)}"
+    )
+
+
+def _entry(facts: Facts, effect: str, outcome: str, name: str) -> Traced | None:
+    for traced in facts.trace:
+        entry = traced.entry
+        if (entry.effect, entry.outcome, entry.name) == (effect, outcome, name):
+            return traced
+    return None
+
+
+def amounts(facts: Facts) -> dict[str, object]:
+    """What the requisition did to the budget, for machines."""
+    nodes = facts.budget
+    return {
+        "reserved": sum((node.reserved for node in nodes), start=Decimal(0)),
+        "committed": sum((node.encumbered for node in nodes), start=Decimal(0)),
+        "still_reserved": sum((node.still_reserved for node in nodes), start=Decimal(0)),
+        "nodes": [
+            {
+                "node": node.node,
+                "budget": node.budget,
+                "reserved": node.reserved,
+                "committed": node.encumbered,
+                "available": node.available,
+            }
+            for node in nodes
+        ],
+    }

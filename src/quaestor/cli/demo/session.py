@@ -1,0 +1,187 @@
+"""One session of the demo: begins with an empty database, tells the story, leaves nothing behind.
+
+With a terminal it leaves database, worker and simulator running until Ctrl-C; without one, or
+when told to, it ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from quaestor.cli.demo.headline import hops
+from quaestor.cli.demo.result import result, verdict
+from quaestor.cli.demo.run import ERP, Demo, Found
+from quaestor.cli.demo.telling import Teller
+from quaestor.cli.output import Failed, Output
+from quaestor.cli.place import Place
+from quaestor.cli.supervise import Supervisor
+from quaestor.project.load import load_project
+from quaestor.project.project import Project
+from quaestor.store.embedded.placement import find_home
+
+__all__ = ["Session"]
+
+_MARK = "made-by-demo"
+
+
+class Session:
+    """See the module. `result` is what `--json` prints, once `run` has returned."""
+
+    def __init__(
+        self, project: Path, data: Path | None, output: Output, *, keeps: bool, stays: bool
+    ) -> None:
+        self.result: dict[str, Any] = {"ok": False}
+        self._folder = project
+        self._own = data is None and not keeps
+        self._place = Place(data if data is not None else _state_directory())
+        self._stays = stays
+        self._output = output
+        self._tell = Teller(output)
+        self._began = time.monotonic()
+
+    async def run(self) -> None:
+        """The whole demo. Raises `Failed`; what was started is stopped in every case."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, stop.set)
+        telling = asyncio.create_task(self._demonstrate(stop))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((telling, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not telling.done() and not self.result["ok"]:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+                self._output.say("interrupted; every process was stopped")
+                raise typer.Exit(130)
+            await telling
+        finally:
+            stopping.cancel()
+        self._clear()
+
+    async def _demonstrate(self, stop: asyncio.Event) -> None:
+        project = load_project(self._folder)
+        again = self._mark()
+        title = "Quaestor: an approved requisition becomes exactly one order"
+        self._output.say(title, style="bold")
+        supervisor = Supervisor(self._place, project, kind="demo", heard=self._tell.supervised)
+        async with (
+            supervisor,
+            Demo(supervisor, self._folder / "requisitions", self._tell) as demo,
+        ):
+            for label, text, seconds in await demo.start(anew=again):
+                self._tell.hops([(label, text, f"{seconds:.1f} s")])
+            headline, others, in_erp = await self._story(demo, project)
+            wrong = verdict([headline, *others], in_erp)
+            self.result = result(headline, others, wrong)
+            self._conclude([headline, *others], wrong)
+            if self._stays and not wrong:
+                self._invite(headline, supervisor)
+                trouble = await supervisor.watch_until(stop)
+                if trouble:
+                    self._tell.line(trouble)
+                self._tell.line("stopping")
+
+    async def _story(self, demo: Demo, project: Project) -> tuple[Found, list[Found], int]:
+        headline = await demo.headline()
+        requisition = headline.submitted.mapped.requisition
+        self._tell.heading(1, f"Requisition {requisition.number}: {requisition.title}")
+        self._tell.hops(hops(headline, project))
+        self._tell.heading(2, "The same in trouble, side by side")
+        await demo.trouble()
+        self._tell.heading(3, f"The trail of {headline.facts.correlation_id}")
+        self._tell.timeline(headline.facts.trace)
+        self._tell.heading(4, f"Counted in SAP, at {demo.erp.ready.control}/documents")
+        others = await demo.others()
+        in_erp = len(await demo.erp.documents())
+        self._tell.counted([headline, *others])
+        return headline, others, in_erp
+
+    def _conclude(self, found: list[Found], wrong: list[str]) -> None:
+        self._output.say()
+        for sentence in wrong:
+            self._tell.line(f"NOT GOOD: {sentence}")
+        groups = sum(one.counted.order_groups for one in found)
+        documents = sum(len(one.counted.documents) for one in found)
+        doubles = sum(one.counted.duplicates for one in found)
+        self._tell.line(
+            f"{groups} order groups, {documents} orders in SAP, {doubles} twice; "
+            f"{time.monotonic() - self._began:.1f} s in all."
+        )
+
+    # --- staying --------------------------------------------------------------------------------
+
+    def _invite(self, headline: Found, supervisor: Supervisor) -> None:
+        quaestor, data = _own_command(), shlex.quote(str(self._place.data))
+        parked = _near(self._folder / "requisitions" / "refused" / "blocked-supplier.json")
+        key = headline.facts.created[0].key
+        self._output.say()
+        self._output.say("Database, worker and SAP go on running. In another terminal:")
+        for what, words in (
+            ("the trail of a requisition", f"trace {headline.facts.correlation_id}"),
+            ("one that has to be refused", f"submit {parked}"),
+            ("who has to act now", "worklist"),
+            ("was anything in the trail changed", "audit verify"),
+        ):
+            self._output.say(f"  # {what}", style="dim")
+            self._output.say(f"  {quaestor} {words} --data {data}", soft_wrap=True)
+        control = supervisor.systems[ERP].control
+        self._output.say("  # the order, as SAP holds it", style="dim")
+        self._output.say(f"  curl '{control}/documents?reference={key}'", soft_wrap=True)
+        self._output.say()
+        self._output.say("Ctrl-C stops every process and removes the data.")
+
+    # --- the data directory ---------------------------------------------------------------------
+
+    def _mark(self) -> bool:
+        """Mark the place as the demo's; whether an earlier demo's database has to be renewed."""
+        self._place.make()
+        mark = self._place.data / _MARK
+        home = find_home(self._place.data)
+        if home is not None and not mark.exists():
+            raise Failed(
+                f"{self._place.data} holds a database that no demo made; name another directory.",
+                code="data_not_empty",
+            )
+        mark.touch()
+        return home is not None
+
+    def _clear(self) -> None:
+        if not self._own or not self.result["ok"]:
+            self._tell.line(f"data and logs: {self._place.data}")
+            return
+        home = find_home(self._place.data)
+        if home is not None:
+            shutil.rmtree(home.root, ignore_errors=True)
+        shutil.rmtree(self._place.data, ignore_errors=True)
+
+
+def _state_directory() -> Path:
+    """A fresh, private temporary directory."""
+    made = Path(tempfile.mkdtemp(prefix="quaestor-demo-"))
+    if os.geteuid() == 0:
+        # Root's server runs under another account, which has to pass through, and reads nothing.
+        made.chmod(0o711)
+    return made
+
+
+def _own_command() -> str:
+    """How this command was called, so that it can be copied."""
+    called = Path(sys.argv[0])
+    return shlex.quote(_near(called)) if called.name == "quaestor" else "quaestor"
+
+
+def _near(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,120 @@
+"""What the demo prints: a few headings, hops with their times, one table that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from quaestor.cli.demo.facts import Traced, milliseconds
+from quaestor.cli.demo.headline import Hop, money
+from quaestor.cli.demo.run import CASES, Found
+from quaestor.cli.output import Output
+from quaestor.cli.telling import told
+
+__all__ = ["Teller"]
+
+_LABEL = 12
+_CASE = 19
+_DULL = frozenset({"reserve", "commit", "release", "relieve", "record", "tell", "resolve"})
+
+
+class Teller:
+    """Tells the demo's story to people."""
+
+    def __init__(self, output: Output) -> None:
+        self._out = output
+
+    def heading(self, number: int, text: str) -> None:
+        """A numbered heading."""
+        self._out.say()
+        self._out.say(Text(f"{number}  {text}", style="bold"))
+
+    def line(self, text: str) -> None:
+        """A plain line, indented."""
+        self._out.say(Text(f"   {text}"))
+
+    def supervised(self, text: str) -> None:
+        """The supervisor did something."""
+        self.happened(None, "", text)
+
+    def hops(self, hops: Iterable[Hop]) -> None:
+        """Name, what happened, when: wrapped text stays in its column."""
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=2)
+        grid.add_column(width=_LABEL, style="cyan", no_wrap=True)
+        grid.add_column(ratio=1, overflow="fold")
+        grid.add_column(justify="right", style="dim", no_wrap=True)
+        for label, text, when in hops:
+            grid.add_row("", label, Text(text), when)
+        self._out.say(grid)
+
+    # --- trouble, as it happens -----------------------------------------------------------------
+
+    def heard(self, seconds: float, case: str, traced: Traced) -> None:
+        """One entry of the trail, where it is one of those that tell the story."""
+        entry = traced.entry
+        if entry.effect in _DULL or (
+            entry.effect == "step" and not entry.outcome.startswith("done:")
+        ):
+            return
+        if entry.effect == "receive" or (entry.effect, entry.outcome) == ("send", "begun"):
+            return
+        if case in ("two-suppliers", "split-line") and entry.effect != "send":
+            return
+        self.happened(seconds, case, told(entry, traced.exchanges))
+
+    def happened(self, seconds: float | None, case: str, what: str) -> None:
+        """One thing that happened to one requisition, so long after the trouble began."""
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=7, justify="right", style="dim", no_wrap=True)
+        grid.add_column(width=_CASE, style="cyan", no_wrap=True)
+        grid.add_column(ratio=1, overflow="fold")
+        when = "" if seconds is None else f"{seconds:.1f} s"
+        grid.add_row(when, CASES.get(case, case), Text(what))
+        self._out.say(grid)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def timeline(self, trace: Sequence[Traced]) -> None:
+        """The trail of one requisition, from its receipt on."""
+        timeline(self._out, trace)
+
+    def counted(self, found: Sequence[Found]) -> None:
+        """The table of what was counted in the ERP."""
+        table = Table(box=None, padding=(0, 1), pad_edge=False, show_edge=False)
+        for title in ("  ", "requisition", "", "amount", "outcome", "groups", "in SAP", "doubles"):
+            numeric = title in ("amount", "groups", "in SAP", "doubles")
+            table.add_column(title, justify="right" if numeric else "left", no_wrap=True)
+        for one in found:
+            requisition = one.submitted.mapped.requisition
+            table.add_row(
+                "",
+                requisition.number,
+                CASES.get(one.submitted.case, one.submitted.case),
+                money(requisition.total, requisition.currency),
+                one.facts.outcome,
+                str(one.counted.order_groups),
+                str(len(one.counted.documents)),
+                str(one.counted.duplicates),
+            )
+        self._out.say(table)
+
+
+def timeline(output: Output, trace: Sequence[Traced]) -> None:
+    """One line for each entry: milliseconds since the first, system, what."""
+    if not trace:
+        return
+    began: datetime = trace[0].entry.at
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=10, justify="right", style="dim", no_wrap=True)
+    grid.add_column(min_width=8, style="cyan", no_wrap=True)
+    grid.add_column(ratio=1, overflow="fold")
+    for each in trace:
+        since = f"+{milliseconds(began, each.entry.at):,.0f} ms"
+        actor = each.entry.system or "quaestor"
+        grid.add_row(since, escape(actor), Text(told(each.entry, each.exchanges)))
+    output.say(grid)
