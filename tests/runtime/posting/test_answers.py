@@ -259,6 +259,25 @@ def test_a_document_that_differs_is_kept_and_judged_by_a_person() -> None:
     assert after.applied == DIFFERENT
 
 
+def test_a_document_that_differs_is_not_forgotten_by_a_look_that_misses_it() -> None:
+    differs = send_answered(in_flight(SEARCH), at(1), DIFFERENT, at(1))
+
+    after = looked(differs, at(70), at(71), Absent())
+
+    assert (after.state, after.exists) == (IntentState.UNKNOWN, True)
+
+
+@pytest.mark.parametrize("guarantee", [KEY, UNIQUE, REPEATABLE])
+def test_a_second_doubt_is_as_old_as_the_first_and_settles_with_the_last(
+    guarantee: Guarantee,
+) -> None:
+    after = send_answered(_again(guarantee), at(8), Ambiguous("reset"), at(8))
+    before = send_answered(_again(guarantee), at(8), Ambiguous("reset"), at(-50))
+
+    assert (after.doubtful_since, after.settled_at) == (at(-20), at(68))
+    assert before.settled_at == at(45)
+
+
 def test_the_word_that_it_exists_leads_to_a_look_and_never_to_rejected() -> None:
     after = send_answered(in_flight(UNIQUE), at(1), AlreadyExists(), at(1))
 
