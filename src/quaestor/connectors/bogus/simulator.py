@@ -224,7 +224,16 @@ class BogusSimulator:
         number = f"B{self._next:06d}"
         self._next += 1
         now = self._now()
-        self._orders[number] = _Order(number, reference, given, state, now, now + self._settle_s)
+        self._orders[number] = _Order(
+            number=number,
+            reference=reference,
+            order=given,
+            state=state,
+            made_at=now,
+            visible_at=now + self._settle_s,
+            job=f"J{number[1:]}" if state == "working" else "",
+            done_at=now + self._options.late_s,
+        )
         return _said(201, self._shown(self._orders[number]))
 
     def _pending(self, given: dict[str, Any]) -> SimAnswer:
@@ -233,8 +242,6 @@ class BogusSimulator:
         if len(self._orders) == before:
             return answer
         order = list(self._orders.values())[-1]
-        order.job = f"J{order.number[1:]}"
-        order.done_at = self._now() + self._options.late_s
         return _said(202, {"job": order.job})
 
     def _cancelled(self, number: str) -> SimAnswer:

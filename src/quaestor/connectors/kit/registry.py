@@ -6,6 +6,7 @@ asked for, so that the kit knows no vendor and an unused one costs nothing.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -95,21 +96,23 @@ def _own(project: Path | None) -> list[Path]:
 
 def _loader_of(folder: Path) -> Callable[[], ModuleType]:
     def load() -> ModuleType:
-        # The folder is imported as a package of its own name, so that its files may import each
-        # other relatively, as ours do.
-        package = f"quaestor_project_connectors.{folder.name}"
-        _import_file("quaestor_project_connectors", None, folder.parent)
-        _import_file(package, folder / "__init__.py", folder)
+        # The folder is imported as a package, so that its files may import each other relatively,
+        # as ours do; under a name of its own place, so that two projects do not meet in it.
+        place = str(folder.resolve())
+        package = f"quaestor_project_connector_{hashlib.sha256(place.encode()).hexdigest()[:16]}"
+        if package not in sys.modules:
+            _import_package(package, folder)
         return importlib.import_module(f"{package}.connector")
 
     return load
 
 
-def _import_file(name: str, init: Path | None, folder: Path) -> None:
-    if init is None or not init.is_file():
-        module = sys.modules.setdefault(name, ModuleType(name))
-        places = list(getattr(module, "__path__", []))
-        module.__path__ = [*places, str(folder)] if str(folder) not in places else places
+def _import_package(name: str, folder: Path) -> None:
+    init = folder / "__init__.py"
+    if not init.is_file():
+        module = ModuleType(name)
+        module.__path__ = [str(folder)]
+        sys.modules[name] = module
         return
     spec = importlib.util.spec_from_file_location(
         name, init, submodule_search_locations=[str(folder)]

@@ -155,9 +155,11 @@ class Rig:
             finally:
                 self.exchanges.extend(attempt.exchanges)
 
-    async def found(self, command: Command) -> Found | NotKnown:
+    async def found(
+        self, command: Command, *, within_s: float = FOUND_WITHIN_S
+    ) -> Found | NotKnown:
         """Look until something is found, or the time for it is over."""
-        deadline = time.monotonic() + FOUND_WITHIN_S
+        deadline = time.monotonic() + within_s
         while True:
             found = await self.find(command)
             if not isinstance(found, Absent) or time.monotonic() >= deadline:
