@@ -91,7 +91,6 @@ class SystemSettings(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is parked with an owner when it is passed."""
 
-    document_bytes_max: Annotated[int, Meta(ge=1024)] = 1024 * 1024
     steps_max: Annotated[int, Meta(ge=10)] = 200
     send_attempts_max: Annotated[int, Meta(ge=1, le=100)] = 5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 import msgspec
 
@@ -34,7 +35,7 @@ class Employee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return not self.entities or entity in self.entities
 
 
-class Directory(msgspec.Struct, frozen=True):
+class Directory(msgspec.Struct, frozen=True, dict=True):
     """Everybody, by id, as known at `as_of`."""
 
     people: Mapping[str, Employee]
@@ -46,11 +47,17 @@ class Directory(msgspec.Struct, frozen=True):
 
     def by_identity(self, system: str, login: str) -> Employee | None:
         """The one person who has this login in that system; `None` for nobody."""
-        wanted = login.casefold()
-        for employee in self.people.values():
-            if employee.identities.get(system, "").casefold() == wanted and wanted:
-                return employee
-        return None
+        return self._by_identity.get((system, login.casefold()))
+
+    @cached_property
+    def _by_identity(self) -> Mapping[tuple[str, str], Employee]:
+        """A directory has thousands of people, and each document asks it several times."""
+        return {
+            (system, login.casefold()): employee
+            for employee in self.people.values()
+            for system, login in employee.identities.items()
+            if login
+        }
 
     def in_role(self, role: str) -> tuple[Employee, ...]:
         """Active people of the role, ordered by id."""

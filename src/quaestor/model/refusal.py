@@ -45,6 +45,7 @@ def _table(*rows: tuple[str, Owner, str]) -> dict[str, RefusalKind]:
 REFUSALS: dict[str, RefusalKind] = _table(
     # Reading and validating a requisition.
     ("source_document_invalid", "operator", "The source document cannot be read as published."),
+    ("payload_too_large", "operator", "The document is larger than the limit allows."),
     ("money_must_be_string", "requester", "An amount must be a decimal string."),
     ("money_format", "requester", "The text is not a plain decimal amount."),
     ("negative_amount", "requester", "An amount on a requisition line cannot be negative."),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quaestor.connectors.coupa.config import CoupaConfig, Segments
-from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisition
+from quaestor.connectors.coupa.mapping import BYTES_MAX, Mapped, NotMapped, read_requisition
 from quaestor.model.coding import Coding, Split
 from quaestor.model.crosswalk import CrosswalkRow
 from quaestor.model.requisition import Requisition
@@ -90,6 +90,16 @@ def test_underscored_names_are_read_as_dashed_ones() -> None:
     requisition = requisition_of(source)
 
     assert requisition == requisition_of(a_coupa_requisition())
+
+
+def test_an_underscored_name_beside_its_dashed_twin_is_reported() -> None:
+    source = a_coupa_requisition(req_title="old", **{"req-title": "new"})
+
+    result = mapped_from(source)
+
+    assert isinstance(result, Mapped)
+    assert result.requisition.title == "new"
+    assert [loss.path for loss in result.loss.of_kind("unknown")] == ["req_title"]
 
 
 def test_a_currency_may_be_a_code_or_an_object_with_one() -> None:
@@ -272,6 +282,13 @@ def test_bytes_that_are_not_json_are_refused_by_name(raw: bytes) -> None:
 
     assert isinstance(result, NotMapped)
     assert [refusal.code for refusal in result.refusals] == ["source_document_invalid"]
+
+
+def test_a_document_of_any_size_is_not_read() -> None:
+    result = read(b" " * (BYTES_MAX + 1))
+
+    assert isinstance(result, NotMapped)
+    assert [refusal.code for refusal in result.refusals] == ["payload_too_large"]
 
 
 def test_a_number_in_the_json_is_exact_to_its_last_digit() -> None:

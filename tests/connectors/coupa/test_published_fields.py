@@ -15,7 +15,7 @@ from tests.support.coupa import a_coupa_account, a_coupa_line, a_coupa_requisiti
 
 ROOT = Path(__file__).resolve().parents[3]
 SWAGGER = ROOT.parent / "shared/contracts/coupa/openapi-assets/0169-R39_Purchasing_API.json"
-EXAMPLES = sorted((ROOT / "examples").glob("**/requisitions/**/*.json"))
+EXAMPLES = sorted((ROOT / "examples" / "it-hardware" / "requisitions").rglob("*.json"))
 
 TABLES = [
     ("RequisitionHeader", HEADER),

@@ -26,9 +26,18 @@ from quaestor.model.money import MINOR_UNITS, extended_amount, plain, total, wit
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.requisition import Requisition, RequisitionLine
 
-__all__ = ["MAPPING_VERSION", "Mapped", "NotMapped", "map_requisition", "read_requisition"]
+__all__ = [
+    "BYTES_MAX",
+    "MAPPING_VERSION",
+    "Mapped",
+    "NotMapped",
+    "map_requisition",
+    "read_requisition",
+]
 
 MAPPING_VERSION = "coupa.requisition/1"
+# Eight times a requisition of 500 lines as Coupa writes it.
+BYTES_MAX = 4 * 1024 * 1024
 
 # Submitted, whatever became of it since; a draft or a withdrawn one is nobody's wish.
 SUBMITTED = frozenset(
@@ -66,7 +75,10 @@ def read_requisition(
     on: date,
     version: int = 1,
 ) -> Mapped | NotMapped:
-    """As `map_requisition`, from the bytes that Coupa delivered."""
+    """As `map_requisition`, from the bytes that Coupa delivered, `BYTES_MAX` at most."""
+    if len(raw) > BYTES_MAX:
+        size = {"bytes": str(len(raw)), "bytes_max": str(BYTES_MAX)}
+        return NotMapped((refuse("payload_too_large", **size),), LossReport())
     try:
         source = decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):

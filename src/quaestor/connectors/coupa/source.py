@@ -7,7 +7,7 @@ underscores (docs "Differences between XML and JSON in Coupa"). Both names are r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ __all__ = ["Findings", "Node", "decode"]
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,30})(?:\.[0-9]{1,20})?")
-_MISSING = object()
+_POSITION = re.compile(r"\[[0-9]+\]")
 
 
 def decode(raw: bytes) -> Any:
@@ -54,7 +54,7 @@ class Findings:
         self.refuse("source_document_invalid", where=path, expected=expected)
 
     def lose(self, path: str, kind: str, reason: str) -> None:
-        key = (re.sub(r"\[\d+\]", "[]", path), kind, reason)
+        key = (_POSITION.sub("[]", path), kind, reason)
         self._losses[key] = self._losses.get(key, 0) + 1
 
     @property
@@ -82,10 +82,11 @@ class Node:
     def __init__(self, value: Mapping[str, Any], path: str, findings: Findings) -> None:
         self.path = path
         self.findings = findings
-        self._members = dict(value)
-        for name in value:
-            self._members.setdefault(name.replace("_", "-"), value[name])
-        self._given = {name: self._members[name] for name in _dashed_first(value)}
+        self._given = value
+        self._members = value
+        if any("_" in name for name in value):
+            self._given = {_dashed(name, value): item for name, item in value.items()}
+            self._members = {**value, **self._given}
 
     def at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -225,11 +226,10 @@ class Node:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value in ("", []) or value == {}
+    return value is None or (isinstance(value, str | list | dict) and not value)
 
 
-def _dashed_first(value: Mapping[str, Any]) -> Iterator[str]:
-    """The members' dashed names; an underscored one beside its dashed twin stays as it is."""
-    for name in value:
-        dashed = name.replace("_", "-")
-        yield name if dashed != name and dashed in value else dashed
+def _dashed(name: str, value: Mapping[str, Any]) -> str:
+    """The member's dashed name; an underscored one beside its dashed twin stays as it is."""
+    dashed = name.replace("_", "-")
+    return name if dashed in value else dashed
