@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from quaestor.approvals.snapshot import ApprovalPolicy
+from quaestor.connectors.kit.config import BasicConfig
 from quaestor.model.crosswalk import Crosswalks
 from quaestor.model.employee import Directory
 from quaestor.project.load import load_project
@@ -95,6 +96,20 @@ def test_the_freshness_that_ownership_declares_is_what_the_checks_ask_for(tmp_pa
     policy = load_project(folder).validation_policy()
 
     assert (policy.supplier_max_age_s, policy.chart_max_age_s) == (7200, 3600)
+
+
+def test_a_system_is_configured_as_its_own_connector_wants_it(tmp_path: Path) -> None:
+    folder = a_copy(tmp_path)
+    real = (
+        'base_url = "https' + '://s4.example"\nclient = "100"\n'
+        'auth = {user = "QUAESTOR", password = "env:SAP_PASSWORD"}\n'
+    )
+    change(folder, "quaestor.toml", "simulate = true", real + "simulate = false")
+
+    config = load_project(folder).configs["sap"]
+
+    assert (config.client, config.settle_s, config.connect_timeout_s) == ("100", 1.0, 1.0)
+    assert config.auth == BasicConfig("QUAESTOR", "env:SAP_PASSWORD")
 
 
 def test_a_stage_reads_what_it_declares_and_nothing_else() -> None:
