@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import random
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -58,6 +60,39 @@ async def test_what_was_rolled_back_was_never_there(database: TestDatabase) -> N
         await failing()
 
     assert await worker.fetchval("select count(*) from quaestor.audit") == 0
+
+
+async def test_committers_that_share_payloads_never_dead_lock(database: TestDatabase) -> None:
+    worker = await database.connect("quaestor_worker", max_size=8, acquire_timeout_s=30)
+    payloads = [make_payload("DE01", Retention.WIRE, bytes([n])) for n in range(60)]
+
+    async def commit(seed: int) -> None:
+        shuffled = random.Random(seed).sample(payloads, len(payloads))
+        async with worker.transaction() as connection:
+            await append_entries(connection, 1, tuple(shuffled))
+
+    await asyncio.gather(*(commit(seed) for seed in range(40)))
+
+    assert await worker.fetchval("select count(*) from quaestor.audit_payload") == 60
+    assert await worker.fetchval("select count(*) from quaestor.audit") == 40
+
+
+async def test_a_change_whose_entry_cannot_be_written_does_not_happen(
+    database: TestDatabase,
+) -> None:
+    worker, owner = await database.connect("quaestor_worker"), await database.connect()
+    await owner.fetch("drop table quaestor.audit cascade")
+
+    async def change() -> None:
+        async with worker.transaction() as connection:
+            await connection.execute(
+                "insert into quaestor.worker (id, started_at, seen_at) values ('w', now(), now())"
+            )
+            await append_entries(connection)
+
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await change()
+    assert await worker.fetchval("select count(*) from quaestor.worker") == 0
 
 
 async def test_ids_of_many_takers_are_distinct(database: TestDatabase) -> None:

@@ -132,8 +132,9 @@ async def append(
 ) -> None:
     """Write entries, one row each, and their payloads, in the caller's transaction.
 
-    Payloads go last, so that a committer waits for another one's payload as shortly as possible.
-    Raises `EntryInvalid` before anything is written.
+    Call it once per transaction and as late as possible: whoever stores the same payload waits
+    for the commit, and two calls could meet two others crosswise. Raises `EntryInvalid` before
+    anything is written.
     """
     if not entries and not payloads:
         return

@@ -12,24 +12,26 @@ keeps the first one from writing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 import asyncpg
 import msgspec
 
-from quaestor.audit.tree import store_nodes
+from quaestor.audit.tree import TreeIncomplete, store_nodes
+from quaestor.model.refusal import Refusal, refuse
 from quaestor.store.database import Database
 from quaestor.store.errors import StoreError
 
 __all__ = [
     "LAG_ENTRIES_MAX",
+    "STORE_TROUBLE",
     "Blocker",
     "HorizonLag",
     "Placed",
     "Sequencer",
     "SequencerFenced",
     "measure_lag",
+    "wait",
 ]
 
 # Any number will do that nobody else locks in this database.
@@ -111,8 +113,9 @@ order by age(l.transactionid) desc limit 1
 
 LAG_ENTRIES_MAX = 10_000
 
-# A connection that the server ends at an unlucky moment fails as an error of the client.
-_TROUBLE = (
+# What a store in trouble raises. A connection that the server ends at an unlucky moment fails as
+# an error of the client.
+STORE_TROUBLE = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -144,13 +147,29 @@ class HorizonLag(msgspec.Struct, frozen=True):
     """How far the leaves are behind what is committed.
 
     `entries` wait, `LAG_ENTRIES_MAX` at most are counted, the oldest for `waiting_s` seconds. When
-    that is over the limit `blocker` names who holds the horizon back; without one the sequencer
-    itself is behind, or none is running.
+    that is over the limit it is `late`, and `blocker` names who holds the horizon back; without
+    one the sequencer itself is behind, or none is running.
     """
 
     entries: int
     waiting_s: float
+    late: bool = False
     blocker: Blocker | None = None
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The alarm, where it is late: it names the blocker."""
+        if not self.late:
+            return None
+        waiting_s = f"{self.waiting_s:.1f}"
+        if self.blocker is None:
+            return refuse("audit_leaves_behind", entries=str(self.entries), waiting_s=waiting_s)
+        named = msgspec.structs.asdict(self.blocker)
+        return refuse(
+            "audit_horizon_blocked",
+            waiting_s=waiting_s,
+            **{name: str(value) for name, value in named.items() if value not in (None, "")},
+        )
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -165,18 +184,19 @@ async def measure_lag(connection: asyncpg.Connection, limit_s: float) -> Horizon
     """The lag of the leaves; beyond `limit_s` with whoever holds the horizon back."""
     waiting = await connection.fetchrow(_WAITING, LAG_ENTRIES_MAX)
     assert waiting is not None
+    late = waiting["waiting_s"] > limit_s
     blocker = None
-    if waiting["waiting_s"] > limit_s and not waiting["placeable"]:
+    if late and not waiting["placeable"]:
         row = await connection.fetchrow(_BLOCKER)
         blocker = None if row is None else Blocker(**row)
-    return HorizonLag(waiting["entries"], waiting["waiting_s"], blocker)
+    return HorizonLag(waiting["entries"], waiting["waiting_s"], late, blocker)
 
 
 class Sequencer:
     """Places entries while it leads; stands by while another one does.
 
-    `batch` entries are placed per transaction. `lag_limit_s` is when the lag becomes an alarm:
-    `on_lag` is called with each measurement, about once per `lag_every_s`.
+    `batch` entries are placed per transaction. That it cannot place any shows in `measure_lag`,
+    which whoever is awake should ask now and then.
     """
 
     def __init__(
@@ -187,18 +207,12 @@ class Sequencer:
         poll_s: float = 0.02,
         idle_poll_s: float = 0.25,
         stand_by_s: float = 1.0,
-        lag_limit_s: float = 10.0,
-        lag_every_s: float = 5.0,
-        on_lag: Callable[[HorizonLag], None] | None = None,
     ) -> None:
         self._database = database
         self._batch = batch
         self._poll_s = poll_s
         self._idle_poll_s = idle_poll_s
         self._stand_by_s = stand_by_s
-        self._lag_limit_s = lag_limit_s
-        self._lag_every_s = lag_every_s
-        self._on_lag = on_lag
         self._fence: int | None = None
         self.next_leaf = 0
 
@@ -210,12 +224,12 @@ class Sequencer:
     async def run(self, stop: asyncio.Event) -> None:
         """Lead whenever nobody else does, until `stop` is set; wait out trouble of the store."""
         while not stop.is_set():
-            with suppress(SequencerFenced, *_TROUBLE):
+            with suppress(SequencerFenced, TreeIncomplete, *STORE_TROUBLE):
                 async with self._database.connection() as connection:
                     if await self.lead(connection):
                         await self._work(connection, stop)
             self._fence = None
-            await _wait(stop, self._stand_by_s)
+            await wait(stop, self._stand_by_s)
 
     async def lead(self, connection: asyncpg.Connection) -> bool:
         """Try to become the one sequencer, for as long as this connection lives."""
@@ -257,18 +271,13 @@ class Sequencer:
         return placed, row["last_txid"], row["last_id"]
 
     async def _work(self, connection: asyncpg.Connection, stop: asyncio.Event) -> None:
-        clock = asyncio.get_running_loop().time
-        measure_at = clock()
         pause_s = self._poll_s
         while not stop.is_set():
             placed = await self.place(connection)
-            if self._on_lag is not None and clock() >= measure_at:
-                self._on_lag(await measure_lag(connection, self._lag_limit_s))
-                measure_at = clock() + self._lag_every_s
             if placed.more:
                 continue
             pause_s = self._poll_s if placed.count else min(pause_s * 2, self._idle_poll_s)
-            await _wait(stop, pause_s)
+            await wait(stop, pause_s)
 
 
 async def _inherit(
@@ -287,6 +296,7 @@ async def _inherit(
     return Placed(first, count, more=True), last_txid, 0
 
 
-async def _wait(stop: asyncio.Event, timeout_s: float) -> None:
+async def wait(stop: asyncio.Event, timeout_s: float) -> None:
+    """Wait until `stop` is set, `timeout_s` seconds at most."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), timeout_s)
