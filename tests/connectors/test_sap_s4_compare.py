@@ -129,7 +129,7 @@ def test_each_business_field_that_differs_is_named(
         header(YY1_Custom_PDH="x", LastChangeDateTime=None),
         first(NetPriceAmount="12500.000", NetPriceQuantity="10"),
         first(OrderQuantity="3.000"),
-        first(PurchaseOrderItem="00010"),
+        first(PurchaseOrderItem="00001"),
         first(PurchaseOrderItemText="Notebook  14 inch "),
         charged(0, CostCenter="0017101301"),
         charged(0, MultipleAcctAssgmtDistrPercent="66.7"),

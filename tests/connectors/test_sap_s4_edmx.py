@@ -57,9 +57,9 @@ def test_every_rendered_order_keeps_saps_published_contract(order: PurchaseOrder
     [
         {},
         {"reference_field": "CorrespncInternalReference", "note_id": ""},
-        {"item_step": 1, "document_type": "ZNB"},
+        {"item_step": 10, "document_type": "ZNB"},
     ],
-    ids=["defaults", "internal reference", "steps of one"],
+    ids=["defaults", "internal reference", "steps of ten"],
 )
 def test_each_rule_of_an_installation_keeps_the_contract(
     order: PurchaseOrder, rules: dict[str, Any]

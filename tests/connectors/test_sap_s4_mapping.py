@@ -62,7 +62,7 @@ def test_an_order_becomes_a_deep_insert_of_header_items_assignments_and_schedule
         "PaymentTerms": "0004",
         "to_PurchaseOrderItem": [
             {
-                "PurchaseOrderItem": "10",
+                "PurchaseOrderItem": "1",
                 "PurchaseOrderItemText": "Notebook 14 inch, 32 GB memory, 1 TB dis",
                 "Plant": "1710",
                 "OrderQuantity": "3",
@@ -200,7 +200,7 @@ def test_the_shares_of_a_split_line_change_the_bytes() -> None:
         (an_order(purchasing_group="0001"), "purchasing_group"),
         (an_order(document_type="TOOLONG"), "document_type"),
         (an_order(payment_terms="00045"), "payment_terms"),
-        (an_order([a_line(number=10_000)]), "lines[10000].number"),
+        (an_order([a_line(number=100_000)]), "lines[100000].number"),
         (an_order([a_line(amount="3750.01")]), "lines[1].amount"),
         (an_order([a_line(uom="EACH")]), "lines[1].uom"),
         (an_order([a_line(plant=None)]), "lines[1].plant"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,6 +22,9 @@ __all__ = [
     "auth_of",
     "http_wire",
 ]
+
+
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class NoAuthConfig(msgspec.Struct, frozen=True, tag="none", tag_field="kind"):
@@ -73,10 +76,10 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     base_url: str
     auth: AuthConfig = NoAuthConfig()
     tls: TlsConfig | None = None
-    slots: int = 8
-    total_timeout_s: float = 30.0
-    connect_timeout_s: float = 5.0
-    settle_s: float | None = None
+    slots: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+    total_timeout_s: _Positive = 30.0
+    connect_timeout_s: _Positive = 5.0
+    settle_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     resend: Literal["allowed", "never"] = "allowed"
 
 

@@ -20,6 +20,7 @@ import msgspec
 from aiohttp import web
 
 from quaestor.connectors.kit.faulting import Fault, FaultPlan
+from quaestor.connectors.kit.ready import Ready
 from quaestor.connectors.kit.redact import masked_headers
 
 __all__ = ["Ready", "SimAnswer", "SimRequest", "Simulated", "Simulator", "json_answer"]
@@ -51,14 +52,6 @@ class SimAnswer(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     after_s: float = 0.0
     ends: Literal["answer", "drop", "reset"] = "answer"
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """Where a started simulator listens, and what it lets in."""
-
-    url: str
-    control: str
-    credentials: Mapping[str, str]
 
 
 class Simulated(Protocol):

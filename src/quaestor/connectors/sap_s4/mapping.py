@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 
@@ -60,14 +60,14 @@ class OrderRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     so some installations prefer the internal one. `plants` gives the plant of a company code
     and `material_group` the group where a line has none. `distribution` says how a split line
     is shared out. `note_id` is the text that takes a description longer than 40 characters;
-    empty cuts it. `item_step` is the distance of item numbers.
+    empty cuts it. `item_step` multiplies our line numbers, which already stand ten apart.
     """
 
     reference_field: Literal["CorrespncExternalReference", "CorrespncInternalReference"] = (
         "CorrespncExternalReference"
     )
     document_type: str = "NB"
-    item_step: int = 10
+    item_step: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
     plants: Mapping[str, str] = {}
     material_group: str = ""
     distribution: Literal["amount", "percentage"] = "amount"
