@@ -438,7 +438,7 @@ def reconciled(intent: Intent, now: datetime, found: Found) -> tuple[Intent, Ref
     if isinstance(found, Absent | Pending):
         return intent, None
     if intent.outcome is None:
-        after = looked(replace(intent, parked=None), now, now, found)
+        after = looked(intent, now, now, found)
         news = after.parked if after.parked != intent.parked else None
         return replace(after, touched_at=intent.touched_at), news
     numbers = found.numbers if isinstance(found, Several) else (found.number,)

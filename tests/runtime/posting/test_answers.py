@@ -356,6 +356,14 @@ def test_several_documents_are_a_persons_incident_with_all_numbers() -> None:
     assert after.parked == refuse("erp_duplicate", numbers=numbers)
 
 
+def test_several_documents_are_not_forgotten_by_a_look_that_misses_them() -> None:
+    several = looked(in_doubt(SEARCH), at(6), at(7), Several(("4500000001", "4500000002")))
+
+    after = looked(several, at(70), at(71), Absent())
+
+    assert (after.state, after.exists) == (IntentState.UNKNOWN, True)
+
+
 def test_a_hit_with_other_content_is_a_conflict_of_references() -> None:
     after = looked(in_doubt(SEARCH), at(6), at(7), DIFFERENT)
 

@@ -112,9 +112,12 @@ def test_withdrawing_in_doubt_where_nobody_can_be_asked_is_for_finance() -> None
 def test_withdrawing_what_has_ended_tells_what_is_left(
     outcome: object, left: Applied | None
 ) -> None:
-    after = withdraw(_resolved(outcome), at(5))
+    ended = _resolved(outcome, withdrawn=isinstance(outcome, Withdrawn))
+
+    after = withdraw(ended, at(5))
 
     assert after.outcome == Withdrawn(left)
+    assert after.withdrawn
 
 
 def test_withdrawing_a_document_that_differs_leaves_that_document() -> None:
