@@ -204,7 +204,7 @@ class Sequencer:
         database: Database,
         *,
         batch: int = 2000,
-        poll_s: float = 0.02,
+        poll_s: float = 0.05,
         idle_poll_s: float = 0.25,
         stand_by_s: float = 1.0,
     ) -> None:
