@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from quaestor.cli.bench import bench, bench_ledger
 from quaestor.cli.demo.command import demo
 from quaestor.cli.simulator import simulator
 from quaestor.cli.submit import submit
@@ -28,3 +29,5 @@ app = typer.Typer(
 for _run in (demo, up, down, work, submit):
     app.command()(_run)
 app.add_typer(simulator, name="simulator")
+app.command()(bench)
+app.command("bench-ledger", hidden=True)(bench_ledger)

@@ -1,0 +1,138 @@
+"""The ledger of the benchmark: answers as SAP's purchase-order service, for little processor time.
+
+Not a simulator: no faults, no rules, no visibility delay. It takes a deep insert and answers it
+after a fixed time with the order as created; it counts what it created under which reference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+from urllib.parse import unquote
+
+import msgspec
+
+__all__ = ["Counted", "Ledger", "serve_ledger"]
+
+LATENCY_S = 0.005
+COUNTED_TARGET = "/counted"
+
+_REFERENCE = re.compile(r"CorrespncExternalReference eq '([^']*)'")
+_REASONS = {200: "OK", 201: "Created", 400: "Bad Request"}
+_TOKEN = "x-csrf-token: bench\r\nset-cookie: SAP_SESSIONID=bench; path=/\r\n"
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """`requests` of all kinds; `orders` created, under how many `references`."""
+
+    requests: int
+    orders: int
+    references: int
+
+
+class Ledger:
+    """The orders, in memory."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(4_500_000_001)
+        self._orders: dict[str, list[bytes]] = {}
+        self._requests = 0
+
+    def create(self, body: bytes) -> bytes:
+        """The created order, as SAP answers a deep insert."""
+        order = msgspec.json.decode(body)
+        order["PurchaseOrder"] = str(next(self._numbers))
+        for item in order["to_PurchaseOrderItem"]:
+            for navigation in ("to_AccountAssignment", "to_ScheduleLine"):
+                if navigation in item:
+                    item[navigation] = {"results": item[navigation]}
+        order["to_PurchaseOrderItem"] = {"results": order["to_PurchaseOrderItem"]}
+        created = msgspec.json.encode(order)
+        self._orders.setdefault(order["CorrespncExternalReference"], []).append(created)
+        return created
+
+    def found(self, target: str) -> bytes:
+        """The orders under the reference that a `$filter` asks for, as a list."""
+        asked = _REFERENCE.search(unquote(target))
+        return b",".join(self._orders.get(asked[1], [])) if asked else b""
+
+    def counted(self) -> Counted:
+        """What was created so far."""
+        orders = sum(map(len, self._orders.values()))
+        return Counted(self._requests, orders, len(self._orders))
+
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
+        """Status, further header lines, body."""
+        if target == COUNTED_TARGET:
+            return 200, "", msgspec.json.encode(self.counted())
+        self._requests += 1
+        if method == "POST":
+            return 201, "", b'{"d":' + self.create(body) + b"}"
+        if "$filter" in target:
+            return 200, "", b'{"d":{"results":[' + self.found(target) + b"]}}"
+        return 200, _TOKEN, b'{"d":{"EntitySets":["A_PurchaseOrder"]}}'
+
+
+class _Connection(asyncio.Protocol):
+    """HTTP/1.1 with kept-alive connections and bodies of a stated length, and nothing else."""
+
+    def __init__(self, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
+        self._ledger = ledger
+        self._later: Callable[..., Any] = loop.call_later
+        self._received = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            head = self._received[:end].decode("latin-1")
+            begins = end + 4
+            length = _length(head)
+            if len(self._received) < begins + length:
+                return
+            body = self._received[begins : begins + length]
+            self._received = self._received[begins + length :]
+            method, target, _ = head.split(" ", 2)
+            self._answer(
+                *self._ledger.answer(method, target, body), at_once=target == COUNTED_TARGET
+            )
+
+    def _answer(self, status: int, headers: str, body: bytes, *, at_once: bool) -> None:
+        head = (
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
+            f"{headers}content-length: {len(body)}\r\n\r\n"
+        )
+        self._later(0.0 if at_once else LATENCY_S, self._write, head.encode() + body)
+
+    def _write(self, answer: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(answer)
+
+
+def _length(head: str) -> int:
+    for line in head.split("\r\n")[1:]:
+        name, _, value = line.partition(":")
+        if name.lower() == "content-length":
+            return int(value)
+    return 0
+
+
+async def serve_ledger(ready: Callable[[Mapping[str, Any]], None], stop: asyncio.Event) -> None:
+    """Serve on a free port of the loopback until `stop`; `ready` is told the address."""
+    ledger, loop = Ledger(), asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: _Connection(ledger, loop), "127.0.0.1", 0, backlog=1024
+    )
+    port = server.sockets[0].getsockname()[1]
+    ready({"url": f"http://127.0.0.1:{port}"})
+    async with server:
+        await stop.wait()

@@ -1,0 +1,139 @@
+"""What a run says: a table for people, one object for machines."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from quaestor.bench.load import percentile
+from quaestor.bench.run import Measured, Spending
+
+__all__ = ["as_object", "as_tables"]
+
+# Rows that come along once in a while: subtrees of the audit trail, heartbeats, releases.
+_SELDOM = 0.2
+
+
+def as_object(measured: Measured) -> dict[str, Any]:
+    """The figures by the names that outside checks rely on; what was not measured is absent."""
+    limit = statistics.median(measured.limit)
+    one_by_one = statistics.median(measured.one_by_one)
+    latencies = _latencies(measured, 1)
+    found: dict[str, Any] = {
+        "ok": measured.is_exact,
+        "flows_per_s": round(measured.rate(1), 1),
+        "limit_flows_per_s": round(limit, 1),
+        "ratio": round(measured.rate(1) / limit, 3),
+        "limit_one_by_one_flows_per_s": round(one_by_one, 1),
+        "ratio_one_by_one": round(measured.rate(1) / one_by_one, 3),
+        "p50_ms": round(percentile(latencies, 50), 1),
+        "p99_ms": round(percentile(latencies, 99), 1),
+        "machine": measured.machine,
+        "in_flight": measured.plan.in_flight,
+        "rounds": measured.plan.rounds,
+        "window_s": measured.plan.window_s,
+        "requisitions": measured.taken,
+        "documents_done": measured.done,
+        "orders": measured.counted.orders,
+        "order_references": measured.counted.references,
+        "transactions_per_flow": round(measured.transactions, 2),
+        "rows_per_flow": _rounded(measured.written),
+        "limit_rows_per_flow": _rounded(measured.limit_written),
+    }
+    for workers in sorted(measured.engine):
+        if workers > 1:
+            name = {2: "two", 3: "three", 4: "four"}.get(workers, str(workers))
+            found[f"flows_per_s_{name}_workers"] = round(measured.rate(workers), 1)
+            found[f"ratio_{name}_workers"] = round(measured.rate(workers) / limit, 3)
+    if measured.spent.get(1):
+        found["per_flow"] = _spent(measured.spent[1])
+        found["worker_memory_mb"] = round(measured.worker_memory_mb)
+    return found
+
+
+def as_tables(measured: Measured) -> list[Table]:
+    """Rates, then what a flow costs, then what it writes."""
+    return [_rates(measured), _costs(measured), _rows(measured)]
+
+
+def _rates(measured: Measured) -> Table:
+    limit = statistics.median(measured.limit)
+    table = _table("", "flows/s", "of the limit", "p50 ms", "p99 ms", "windows")
+    table.add_row(
+        "database alone, batches of 80", f"{limit:.0f}", "1", "", "", _list(measured.limit)
+    )
+    alone = statistics.median(measured.one_by_one)
+    table.add_row(
+        "database alone, one by one",
+        f"{alone:.0f}",
+        f"{alone / limit:.2f}",
+        "",
+        "",
+        _list(measured.one_by_one),
+    )
+    for workers, windows in sorted(measured.engine.items()):
+        latencies = _latencies(measured, workers)
+        table.add_row(
+            f"engine, {workers} worker{'s' if workers > 1 else ''}",
+            f"{measured.rate(workers):.0f}",
+            f"{measured.rate(workers) / limit:.2f}",
+            f"{percentile(latencies, 50):.0f}",
+            f"{percentile(latencies, 99):.0f}",
+            _list(window.flows_per_s for window in windows),
+        )
+    return table
+
+
+def _costs(measured: Measured) -> Table:
+    table = _table("per flow", "worker ms", "database ms", "load ms", "ledger ms", "WAL bytes")
+    for workers, spent in sorted(measured.spent.items()):
+        if spent:
+            cost = _spent(spent)
+            table.add_row(
+                f"{workers} worker{'s' if workers > 1 else ''}",
+                *(f"{cost[name]:.2f}" for name in list(cost)[:-1]),
+                f"{cost['wal_bytes']:.0f}",
+            )
+    return table
+
+
+def _rows(measured: Measured) -> Table:
+    table = _table("rows per flow", "engine in", "engine changed", "limit in", "limit changed")
+    for name, written in sorted(measured.written.items()):
+        if max(written) >= _SELDOM:
+            alone = measured.limit_written.get(name, (0.0, 0.0))
+            table.add_row(name, *(f"{count:.2f}" for count in (*written, *alone)))
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    return table
+
+
+def _spent(spent: Sequence[Spending]) -> dict[str, float]:
+    names = Spending.__struct_fields__
+    return {
+        name: round(statistics.median(getattr(one, name) for one in spent), 3) for name in names
+    }
+
+
+def _latencies(measured: Measured, workers: int) -> list[float]:
+    return [each for window in measured.engine[workers] for each in window.latencies_ms]
+
+
+def _rounded(written: Mapping[str, tuple[float, float]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {"inserted": round(inserted, 2), "updated": round(updated, 2)}
+        for name, (inserted, updated) in written.items()
+        if max(inserted, updated) >= _SELDOM
+    }
+
+
+def _list(rates: Iterable[float]) -> str:
+    return " ".join(f"{rate:.0f}" for rate in rates)

@@ -1,0 +1,338 @@
+"""The measurement: limit and engine take turns in short windows, and their medians are compared.
+
+A machine's speed wanders by a fifth and more from one minute to the next, so neither figure means
+much alone. What was counted in the engine, in the database and in the ledger must agree at the
+end, document by document: a benchmark that loses or doubles an order has measured nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import urllib.request
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg
+import msgspec
+
+from quaestor.app import Application
+from quaestor.audit.subjects import deployment_key
+from quaestor.bench.erp import COUNTED_TARGET, Counted
+from quaestor.bench.folder import write_folder
+from quaestor.bench.limit import BATCHED, ONE_BY_ONE, Limit, Manner
+from quaestor.bench.load import BenchFailed, Load, Window
+from quaestor.bench.meters import cpu_s, has_proc, machine, peak_memory_mb, with_children
+from quaestor.bench.rows import Caught, NoPlainFlow, caught, counts, finished, plant
+from quaestor.project.load import load_project
+from quaestor.store.embedded import EmbeddedServer
+from quaestor.store.embedded.postmaster import PidFile
+from quaestor.store.migrate import migrate
+
+__all__ = ["Bench", "Measured", "Plan", "Process", "Spending", "Start"]
+
+LIMIT_DATABASE = "quaestor_limit"
+WORKER_STOP_S = 30.0
+# Statistics of a connection reach the others within a second of its end.
+_STATISTICS_S = 10.0
+
+
+class Process(Protocol):
+    """A started process of ours; `ready` is what it said when it was."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def ready(self) -> Mapping[str, Any]: ...
+
+    async def stop(self, timeout_s: float) -> None: ...
+
+
+Start = Callable[[str, Sequence[str], Mapping[str, str]], Awaitable[Process]]
+"""Starts `quaestor ARGUMENTS` under a name, with more of an environment, and waits until ready."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How long is measured: `rounds` windows of `window_s` of each kind, each after `warm_s`.
+
+    `in_flight` requisitions at a time; one worker, and beside it `workers` where that is more.
+    """
+
+    rounds: int = 4
+    window_s: float = 5.0
+    warm_s: float = 1.5
+    in_flight: int = 200
+    workers: int = 2
+
+
+class Spending(msgspec.Struct, frozen=True):
+    """Processor milliseconds per flow, by who spent them, and bytes of WAL per flow."""
+
+    worker_cpu_ms: float
+    database_cpu_ms: float
+    load_cpu_ms: float
+    ledger_cpu_ms: float
+    wal_bytes: float
+
+
+class Measured(msgspec.Struct, kw_only=True):
+    """Everything that was measured. Rates in flows per second, one for each window.
+
+    `engine` has the windows by number of workers. `written` and `limit_written` are rows inserted
+    and updated per flow, by table. `transactions` per flow, over the whole run.
+    """
+
+    machine: str
+    plan: Plan
+    limit: list[float] = []
+    one_by_one: list[float] = []
+    engine: dict[int, list[Window]] = {}
+    spent: dict[int, list[Spending]] = {}
+    written: dict[str, tuple[float, float]] = {}
+    limit_written: dict[str, tuple[float, float]] = {}
+    transactions: float = 0.0
+    worker_memory_mb: float = 0.0
+    taken: int = 0
+    done: int = 0
+    counted: Counted = Counted(0, 0, 0)
+
+    def rate(self, workers: int) -> float:
+        """Median of the windows with so many workers."""
+        return statistics.median(window.flows_per_s for window in self.engine[workers])
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every requisition that came in is done, with one order each."""
+        ordered = self.counted.orders == self.counted.references == self.done
+        return ordered and self.taken == self.done > 0
+
+
+@dataclass
+class Bench:
+    """One run, below `folder`. `say` is told each window as it ends."""
+
+    folder: Path
+    server: EmbeddedServer
+    start: Start
+    plan: Plan
+    say: Callable[[str], None]
+    _workers: list[Process] = field(default_factory=list)
+
+    async def run(self) -> Measured:
+        """Measure. Raises `BenchFailed` where nothing can be said."""
+        await migrate(self.server.dsn)
+        owner = await asyncpg.connect(self.server.dsn)
+        measured = Measured(machine=machine(_version(owner)), plan=self.plan)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(owner.close)
+            ledger = await self.start("ledger", ["bench-ledger", "--json"], {})
+            stack.push_async_callback(ledger.stop, WORKER_STOP_S)
+            app = await self._application(stack, ledger.ready["url"])
+            load = Load(app, self.plan.in_flight)
+            stack.push_async_callback(self._set_workers, 0)
+            await self._set_workers(1)
+            limit = await self._prepare_limit(load, owner)
+            meter = _Meter(self, load, ledger, owner)
+            for number in range(1, self.plan.rounds + 1):
+                await self._round(number, measured, load, limit, meter)
+            if has_proc():
+                measured.worker_memory_mb = peak_memory_mb(self._workers[0].pid)
+            await self._set_workers(0)
+            await _conclude(measured, load, limit, ledger, owner)
+        return measured
+
+    async def _application(self, stack: AsyncExitStack, ledger_url: str) -> Application:
+        key = deployment_key(self._key)
+        write_folder(
+            self._project,
+            base_url=ledger_url,
+            slots=self.plan.in_flight,
+            on=datetime.now(UTC).date(),
+        )
+        app = await Application.open(
+            load_project(self._project),
+            self.server.dsn,
+            audit_key=key,
+            application_name="quaestor bench",
+        )
+        await stack.enter_async_context(app)
+        await app.release(by="bench")
+        return app
+
+    @property
+    def _project(self) -> Path:
+        return self.folder / "project"
+
+    @property
+    def _key(self) -> Path:
+        return self.folder / "audit.key"
+
+    async def _set_workers(self, count: int) -> None:
+        while len(self._workers) > count:
+            await self._workers.pop().stop(WORKER_STOP_S)
+        while len(self._workers) < count:
+            name = f"worker-{len(self._workers) + 1}"
+            arguments = ["work", "--project", str(self._project), "--audit-key", str(self._key)]
+            arguments += ["--worker-id", name, "--json", "--log-json"]
+            environment = {"QUAESTOR_DSN": self.server.dsn, "QUAESTOR_DATA": ""}
+            self._workers.append(await self.start(name, arguments, environment))
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The workers at work at this moment."""
+        return [worker.pid for worker in self._workers]
+
+    # --- the limit ------------------------------------------------------------------------------
+
+    async def _prepare_limit(self, load: Load, owner: asyncpg.Connection) -> Limit:
+        """Warm the engine up, see what it writes, and lay the patterns of it down elsewhere."""
+        catching = asyncio.create_task(_catch(owner))
+        try:
+            await load.drive(self.plan.warm_s, self.plan.window_s / 2)
+        finally:
+            catching.cancel()
+            on_the_wire = await catching
+        try:
+            rows = await finished(owner, on_the_wire)
+        except NoPlainFlow as error:
+            raise BenchFailed("no document went its way in three transactions") from error
+        await owner.execute(f"create database {LIMIT_DATABASE}")
+        dsn = self.server.dsn_of(LIMIT_DATABASE)
+        await migrate(dsn)
+        connection = await asyncpg.connect(dsn)
+        try:
+            await plant(connection, rows)
+        finally:
+            await connection.close()
+        return Limit(dsn)
+
+    # --- windows --------------------------------------------------------------------------------
+
+    async def _round(
+        self, number: int, measured: Measured, load: Load, limit: Limit, meter: _Meter
+    ) -> None:
+        plan = self.plan
+        told = []
+
+        async def write(manner: Manner) -> float:
+            rate = await limit.run(manner, plan.warm_s / 2, plan.window_s)
+            told.append(f"{rate:.0f}")
+            return rate
+
+        measured.limit.append(await write(BATCHED))
+        for workers in sorted({1, plan.workers}):
+            await self._set_workers(workers)
+            window, spending = await meter.measure(plan)
+            measured.engine.setdefault(workers, []).append(window)
+            measured.spent.setdefault(workers, []).extend(spending)
+            told.append(f"{window.flows_per_s:.0f} with {workers}")
+        await self._set_workers(1)
+        measured.one_by_one.append(await write(ONE_BY_ONE))
+        limits, engines = (told[0], told[-1]), told[1:-1]
+        self.say(
+            f"round {number} of {plan.rounds}: database alone {limits[0]} flows/s in batches, "
+            f"{limits[1]} one by one; engine {', '.join(engines)} worker(s)"
+        )
+
+
+@dataclass
+class _Meter:
+    """Drives the load through one window, with an eye on what it costs."""
+
+    bench: Bench
+    load: Load
+    ledger: Process
+    owner: asyncpg.Connection
+
+    async def measure(self, plan: Plan) -> tuple[Window, list[Spending]]:
+        """One window, and what its flows cost; nothing of that where it cannot be measured."""
+        await self.load.drive(plan.warm_s, 0.0)
+        before, done = await self._spent(), self.load.done
+        window = await self.load.drive(0.5, plan.window_s)
+        after, flows = await self._spent(), self.load.done - done
+        if not has_proc() or not flows:
+            return window, []
+        each = [(now - then) / flows for now, then in zip(after, before, strict=True)]
+        return window, [Spending(*each)]
+
+    async def _spent(self) -> list[float]:
+        wal = await self.owner.fetchval("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+        postmaster = PidFile.read(self.bench.server.cluster)
+        if postmaster is None or not has_proc():
+            return [0.0, 0.0, 0.0, 0.0, float(wal)]
+        processes = (
+            self.bench.worker_pids,
+            with_children(postmaster.pid),
+            [os.getpid()],
+            [self.ledger.pid],
+        )
+        return [*(cpu_s(pids) * 1000 for pids in processes), float(wal)]
+
+
+async def _catch(owner: asyncpg.Connection) -> list[Caught]:
+    """Documents on the wire, looked for until cancelled."""
+    found: list[Caught] = []
+    try:
+        while len(found) < 200:
+            found.extend(await caught(owner))
+            await asyncio.sleep(0.1)
+    except asyncio.CancelledError:
+        pass
+    return found
+
+
+async def _conclude(
+    measured: Measured, load: Load, limit: Limit, ledger: Process, owner: asyncpg.Connection
+) -> None:
+    """Count what stands in the database and in the ledger, now that nobody works any more."""
+    measured.taken = load.taken
+    query = "select count(*) from quaestor.work where outcome = 'ordered'"
+    measured.done = await owner.fetchval(query)
+    url = ledger.ready["url"] + COUNTED_TARGET
+    measured.counted = await asyncio.to_thread(_counted, url)
+    await owner.fetchval("select pg_stat_force_next_flush()")
+    of_engine = await _settled(owner)
+    measured.written = _per_flow(of_engine, load.done)
+    committed = await owner.fetchval(
+        "select xact_commit from pg_stat_database where datname = current_database()"
+    )
+    measured.transactions = committed / load.done
+    connection = await asyncpg.connect(limit.dsn)
+    try:
+        measured.limit_written = _per_flow(await _settled(connection), limit.flows)
+    finally:
+        await connection.close()
+
+
+async def _settled(connection: asyncpg.Connection) -> dict[str, tuple[int, int]]:
+    """The row counts once they stand still: connections tell theirs a moment after their end."""
+    found = await counts(connection)
+    async with asyncio.timeout(_STATISTICS_S):
+        while True:
+            await asyncio.sleep(1.1)
+            again = await counts(connection)
+            if again == found:
+                return found
+            found = again
+
+
+def _per_flow(found: Mapping[str, tuple[int, int]], flows: int) -> dict[str, tuple[float, float]]:
+    return {
+        table: (inserted / flows, updated / flows)
+        for table, (inserted, updated) in sorted(found.items())
+    }
+
+
+def _counted(url: str) -> Counted:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return msgspec.json.decode(answer.read(), type=Counted)
+
+
+def _version(connection: asyncpg.Connection) -> str:
+    return str(connection.get_settings().server_version).split()[0]

@@ -1,0 +1,126 @@
+"""`quaestor bench`: how many flows a second, beside what the database alone could do."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quaestor.cli.children import Child, start_child
+from quaestor.cli.identity import Role
+from quaestor.cli.output import Failed, Json, Output, command
+
+__all__ = ["bench", "bench_ledger"]
+
+_WINDOWS = 4
+
+
+@command
+def bench(
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Measured of each kind, in windows that take turns.")
+    ] = 20.0,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Measured beside one.")] = 2,
+    in_flight: Annotated[int, typer.Option(min=1, max=400, help="Requisitions at a time.")] = 200,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One short window of each kind: a try, no figure.")
+    ] = False,
+    directory: Annotated[
+        Path | None,
+        typer.Option(help="Where the databases of the run lie; a temporary directory else."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the throughput on this machine, and the database's own limit beside it."""
+    import uvloop
+
+    from quaestor.bench.run import Plan
+
+    output = Output(as_json=as_json)
+    rounds = 1 if quick else _WINDOWS
+    plan = Plan(
+        rounds=rounds,
+        window_s=min(seconds, 2.0) if quick else seconds / rounds,
+        warm_s=0.5 if quick else 1.5,
+        in_flight=in_flight,
+        workers=workers,
+    )
+    with _folder(directory) as folder:
+        uvloop.run(_bench(folder, plan, output))
+
+
+@contextmanager
+def _folder(base: Path | None) -> Iterator[Path]:
+    """A directory for one run, which the account of root's servers can pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="quaestor-bench-", dir=base))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _bench(folder: Path, plan: object, output: Output) -> None:
+    from quaestor.bench.load import BenchFailed
+    from quaestor.bench.report import as_object, as_tables
+    from quaestor.bench.run import Bench, Plan
+    from quaestor.store.embedded import EmbeddedServer
+
+    assert isinstance(plan, Plan)
+    loop, running = asyncio.get_running_loop(), asyncio.current_task()
+    assert running is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, running.cancel)
+
+    async def start(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
+        role: Role = "worker" if arguments[0] == "work" else "simulator"
+        log = folder / f"{name}.log"
+        return await start_child(
+            name, role, arguments, log, environment=environment, born=lambda _: None
+        )
+
+    server = await asyncio.to_thread(EmbeddedServer.start, folder / "data", elsewhere=folder)
+    try:
+        measured = await Bench(folder, server, start, plan, output.say).run()
+    except BenchFailed as error:
+        raise Failed(f"Nothing can be said: {error}.", code="bench_failed") from error
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        await asyncio.to_thread(server.stop)
+    output.say(measured.machine)
+    for table in as_tables(measured):
+        output.say("")
+        output.say(table)
+    found = as_object(measured)
+    if not measured.is_exact:
+        output.say(
+            f"NOT GOOD: {found['requisitions']} requisitions, {found['documents_done']} done, "
+            f"{found['orders']} orders under {found['order_references']} references"
+        )
+    output.result(found, good=measured.is_exact)
+
+
+@command
+def bench_ledger(as_json: Json = False) -> None:
+    """The ledger of the benchmark, as a process of its own."""
+    import uvloop
+
+    from quaestor.bench.erp import serve_ledger
+
+    output = Output(as_json=as_json)
+
+    async def run() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await serve_ledger(output.result, stop)
+
+    uvloop.run(run())
