@@ -88,6 +88,15 @@ async def test_an_empty_trail_is_good(database: TestDatabase) -> None:
     assert (report.ok, report.leaves) == (True, 0)
 
 
+async def test_without_keys_and_checkpoints_the_trail_is_checked_against_itself(
+    trail: Trail,
+) -> None:
+    async with trail.worker.connection() as connection:
+        report = await verify(connection, [], [])
+
+    assert (report.ok, report.leaves, report.covered) == (True, 600, 0)
+
+
 async def attacked(trail: Trail, name: str, seed: int) -> tuple[VerifyReport, str, int | None]:
     """What verification says about an attack, which is undone afterwards."""
     async with trail.owner.connection() as connection:
