@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from quaestor.connectors.kit.classify import Answer, Voice
 from quaestor.connectors.kit.contract import Permanent
 from quaestor.connectors.kit.wires.http import HttpRequest, HttpWire
@@ -78,9 +76,5 @@ def said(answer: Answer) -> Mapping[str, Any]:
 
 
 def _said(answer: Answer) -> Mapping[str, Any] | None:
-    try:
-        value = msgspec.json.decode(answer.body)
-    except msgspec.DecodeError:
-        return None
-    spoken = value.get("bogus") if isinstance(value, dict) else None
+    spoken = answer.json.get("bogus") if isinstance(answer.json, dict) else None
     return spoken if isinstance(spoken, dict) else None

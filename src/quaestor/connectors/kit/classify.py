@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import cached_property
+from typing import Any
 
 import msgspec
 
@@ -25,12 +27,20 @@ RETRY_AFTER_MAX_S = 3600.0
 _GATEWAY = frozenset({502, 503, 504})
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, dict=True):
     """A whole HTTP answer, of any status."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, decoded once; `None` where it is none."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, RecursionError):
+            return None
 
     def header(self, name: str) -> str:
         """The first header of that name, or an empty string."""

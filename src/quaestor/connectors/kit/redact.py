@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from quaestor.security.masking import MASK, SECRET_CHARS_MIN, is_secret_name, mask_secrets
 
@@ -17,12 +18,13 @@ _MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+\.[A-Za-z]{2,}")
 _IBAN = re.compile(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
 
 
+_is_secret = lru_cache(maxsize=512)(is_secret_name)
+
+
 def masked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The same headers, those that carry credentials or sessions masked."""
     return tuple(
-        (name, MASK)
-        if is_secret_name(name) and value.lower() not in _TOKEN_WORDS
-        else (name, value)
+        (name, MASK) if _is_secret(name) and value.lower() not in _TOKEN_WORDS else (name, value)
         for name, value in headers
     )
 

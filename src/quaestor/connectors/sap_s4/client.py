@@ -59,18 +59,17 @@ def hear(answer: Answer) -> Voice:
     status = answer.status
     if status == 429:
         return Voice.BUSY
-    spoke = _error_of(answer) is not None
-    if status == 503 and spoke and answer.header("Retry-After"):
-        return Voice.BUSY
     if status == 401:
         return Voice.LOGIN
     if status == 403:
         return Voice.STALE if _wants_token(answer) else Voice.LOGIN
     if status == 204 or (200 <= status < 300 and _data_of(answer) is not None):
         return Voice.DONE
-    if 400 <= status < 500 and spoke:
-        return Voice.REFUSED
-    return Voice.UNSURE
+    if _error_of(answer) is None:
+        return Voice.UNSURE
+    if status == 503 and answer.header("Retry-After"):
+        return Voice.BUSY
+    return Voice.REFUSED if 400 <= status < 500 else Voice.UNSURE
 
 
 def literal(text: str) -> str:
@@ -219,22 +218,19 @@ class SapClient:
         )
 
 
-def _json(answer: Answer) -> Mapping[str, Any]:
-    try:
-        value = msgspec.json.decode(answer.body)
-    except msgspec.DecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
+def _member(answer: Answer, name: str) -> Mapping[str, Any] | None:
+    """The object of that name in the answer's object."""
+    value = answer.json.get(name) if isinstance(answer.json, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _data_of(answer: Answer) -> Mapping[str, Any] | None:
-    data = _json(answer).get("d")
-    return data if isinstance(data, dict) else None
+    return _member(answer, "d")
 
 
 def _error_of(answer: Answer) -> Mapping[str, Any] | None:
-    error = _json(answer).get("error")
-    return error if isinstance(error, dict) and "code" in error else None
+    error = _member(answer, "error")
+    return error if error is not None and "code" in error else None
 
 
 def _results_of(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -13,13 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from quaestor.connectors.kit.redact import safe_text
-from quaestor.connectors.sap_s4.mapping import (
-    OrderRules,
-    item_text,
-    order_payload,
-    sap_decimal,
-)
-from quaestor.model.order import PurchaseOrder
+from quaestor.connectors.sap_s4.mapping import OrderRules, item_text, sap_decimal
 
 __all__ = ["differences", "is_deleted", "rows_of", "same_code"]
 
@@ -51,13 +45,13 @@ _SHARE = ("PurgDocNetAmount", "MultipleAcctAssgmtDistrPercent")
 
 
 def differences(
-    order: PurchaseOrder, reference: str, rules: OrderRules, document: Mapping[str, Any]
+    wanted: Mapping[str, Any], rules: OrderRules, document: Mapping[str, Any]
 ) -> tuple[str, ...]:
     """Each business field that is not what was commanded, as it stands there and as commanded.
 
-    Empty when the document is the one asked for. Lines are named by our own numbers.
+    `wanted` is the rendered order. Empty when the document is the one asked for. Lines are named
+    by our own numbers.
     """
-    wanted = order_payload(order, reference, rules)
     found = [*_header(wanted, rules, document), *_items(wanted, rules, document)]
     return tuple(found[:DIFFERENCES_MAX])
 
@@ -149,8 +143,10 @@ def _codes(
         if field not in wanted:
             continue
         value = there.get(field)
-        if field == "PurchaseOrderItemText":
+        if field == "PurchaseOrderItemText" and value != wanted[field]:
             same = isinstance(value, str) and item_text(value) == wanted[field]
+        elif value == wanted[field]:
+            same = True
         elif field == "PurchaseOrderDate":
             same = _day(value) == _day(wanted[field])
         else:

@@ -113,7 +113,7 @@ class SapConnector:
         if not rows_of(created.get("to_PurchaseOrderItem")):
             # Created, but the items are not in the answer: the look-up compares them (F24).
             raise Ambiguous("SAP answered without the items of the order")
-        return self._applied(command, created)
+        return self._applied(msgspec.json.decode(stored), created)
 
     async def _find_created(self, command: Command) -> Found:
         hits = await self._client.orders(self._where(command))
@@ -130,7 +130,8 @@ class SapConnector:
             return Absent()
         if len(counted) > 1:
             return Several(tuple(sorted(counted)))
-        return self._applied(command, next(iter(counted.values())))
+        wanted = msgspec.json.decode(render_create(command, self._config.order))
+        return self._applied(wanted, next(iter(counted.values())))
 
     def _where(self, command: Command) -> str:
         if command.order is None:
@@ -145,10 +146,8 @@ class SapConnector:
             )
         )
 
-    def _applied(self, command: Command, document: Mapping[str, Any]) -> Applied:
-        if command.order is None:
-            raise _unsupported(command)
-        found = differences(command.order, reference_of(command.key), self._config.order, document)
+    def _applied(self, wanted: Mapping[str, Any], document: Mapping[str, Any]) -> Applied:
+        found = differences(wanted, self._config.order, document)
         if is_deleted(document):
             found = (_DELETED, *found)
         return Applied(

@@ -14,7 +14,8 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -26,7 +27,7 @@ import msgspec
 from quaestor.connectors.kit.kind import SimulatorOptions
 from quaestor.connectors.kit.simulator import SimAnswer, SimRequest, json_answer
 from quaestor.connectors.sap_s4.config import SERVICE_PATH
-from quaestor.connectors.sap_s4.simulator_filter import matches, parsed
+from quaestor.connectors.sap_s4.simulator_filter import Term, matches, parsed
 from quaestor.connectors.sap_s4.simulator_rules import (
     NAVIGATIONS,
     Refusal400,
@@ -40,6 +41,7 @@ __all__ = ["SapSimulator", "SapSimulatorOptions"]
 
 NAMESPACE = "API_PURCHASEORDER_PROCESS_SRV"
 _KEY = re.compile(r"A_PurchaseOrder\('([^']{1,10})'\)")
+_REFERENCES = ("CorrespncExternalReference", "CorrespncInternalReference")
 _BELOW = ("to_AccountAssignment", "to_ScheduleLine", "to_PurchaseOrderItemNote")
 
 
@@ -64,6 +66,20 @@ class SapSimulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 class _Stored(msgspec.Struct):
     document: dict[str, Any]
     visible_at: float
+
+
+def _counted(number: str, stored: _Stored, now: float) -> dict[str, Any]:
+    """A document as the control port shows it."""
+    document = stored.document
+    items = document["to_PurchaseOrderItem"]
+    return {
+        "number": number,
+        "reference": next((document[field] for field in _REFERENCES if document[field]), ""),
+        "deleted": all(row["PurchasingDocumentDeletionCode"] for row in items),
+        "visible": stored.visible_at <= now,
+        "value": str(_value_of(items)),
+        "document": document,
+    }
 
 
 class SapSimulator:
@@ -96,6 +112,7 @@ class SapSimulator:
     def reset(self) -> None:
         self._chance = random.Random(self._seed)
         self._orders: dict[str, _Stored] = {}
+        self._by_reference: defaultdict[str, list[str]] = defaultdict(list)
         self._next_number = self._options.first_number
         self._sessions: dict[str, tuple[str, float]] = {}
         self._handed_out: list[str] = []
@@ -105,28 +122,11 @@ class SapSimulator:
 
     def documents(self, reference: str | None) -> list[dict[str, Any]]:
         now = self._now()
-        found = []
-        for number, stored in self._orders.items():
-            document = stored.document
-            ours = [
-                document[field]
-                for field in ("CorrespncExternalReference", "CorrespncInternalReference")
-                if document[field]
-            ]
-            if reference is not None and reference[:12] not in ours:
-                continue
-            items = document["to_PurchaseOrderItem"]
-            found.append(
-                {
-                    "number": number,
-                    "reference": ours[0] if ours else "",
-                    "deleted": all(row["PurchasingDocumentDeletionCode"] for row in items),
-                    "visible": stored.visible_at <= now,
-                    "value": str(_value_of(items)),
-                    "document": document,
-                }
-            )
-        return found
+        if not reference:
+            numbers = list(self._orders)
+        else:
+            numbers = self._by_reference.get(reference[:12], [])
+        return [_counted(number, self._orders[number], now) for number in numbers]
 
     def edit(self, number: str, changes: Mapping[str, Any]) -> bool:
         """`items` changes every item's fields, all else the header's."""
@@ -138,6 +138,10 @@ class SapSimulator:
             item.update(changes.get("items") or {})
         header.pop("items", None)
         stored.document.update(header)
+        # A person may type over the reference: from then on it is found under the new one.
+        for numbers in self._by_reference.values():
+            numbers[:] = [one for one in numbers if one != number]
+        self._index(number, stored.document)
         return True
 
     # --- HTTP -----------------------------------------------------------------------------------
@@ -206,7 +210,7 @@ class SapSimulator:
         now = self._now()
         hits = [
             stored.document
-            for stored in self._orders.values()
+            for stored in self._candidates(terms)
             if stored.visible_at <= now and matches(terms, stored.document)
         ]
         top = _count(request.query.get("$top"), len(hits))
@@ -218,6 +222,18 @@ class SapSimulator:
         if end < min(top, len(hits)):
             page["__next"] = _next_page(request, end)
         return _shown(request, 200, page)
+
+    def _candidates(self, terms: Sequence[Term]) -> Sequence[_Stored]:
+        """Those of the reference that is asked for, as a database with an index would."""
+        for term in terms:
+            if term.field in _REFERENCES and isinstance(term.value, str) and term.value:
+                numbers = self._by_reference.get(term.value, ())
+                return [self._orders[number] for number in numbers]
+        return list(self._orders.values())
+
+    def _index(self, number: str, document: Mapping[str, Any]) -> None:
+        for reference in {document[field] for field in _REFERENCES} - {""}:
+            self._by_reference[reference].append(number)
 
     # --- login and tokens -----------------------------------------------------------------------
 
@@ -273,6 +289,7 @@ class SapSimulator:
         document = self._document(number, order)
         delay_s = self._settle_s * self._chance.uniform(0.5, 1.0)
         self._orders[number] = _Stored(document, self._now() + delay_s)
+        self._index(number, document)
         everything = "to_PurchaseOrderItem," + ",".join(
             f"to_PurchaseOrderItem/{name}" for name in _BELOW
         )

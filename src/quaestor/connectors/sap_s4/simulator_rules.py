@@ -184,13 +184,20 @@ _EDM = {
 }
 
 
+def _empty(field: Field) -> object:
+    values: Mapping[str, object] = {"s": "", "t": None, "o": None, "b": False}
+    return f"{Decimal(0):.{field.scale}f}" if field.type == "d" else values[field.type]
+
+
+_BLANK = {
+    entity: {name: _empty(field) for name, field in fields.items()}
+    for entity, fields in ENTITIES.items()
+}
+
+
 def blank(entity: str) -> dict[str, Any]:
     """All fields of an entity as SAP shows them where nothing was given."""
-    empty: Mapping[str, Any] = {"s": "", "t": None, "o": None, "b": False}
-    return {
-        field.name: f"{Decimal(0):.{field.scale}f}" if field.type == "d" else empty[field.type]
-        for field in ENTITIES[entity].values()
-    }
+    return dict(_BLANK[entity])
 
 
 def checked(entity: str, given: object) -> dict[str, Any]:
