@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from quaestor.audit.subjects import Subjects
-from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisition
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.flows.kit.flow import Flow
@@ -28,6 +27,7 @@ from quaestor.project.reads import ProjectReads, project_reads
 from quaestor.project.seams import load_flow_seams
 from quaestor.project.systems import OpenSystem, open_systems
 from quaestor.runtime.advancing import Advance
+from quaestor.runtime.budget_loading import load_budgets
 from quaestor.runtime.case import Case
 from quaestor.runtime.crash import no_crash
 from quaestor.runtime.dispatch import Dispatch
@@ -47,21 +47,6 @@ __all__ = ["FLOWS", "Application"]
 FLOWS: Mapping[tuple[str, int], Flow] = {
     (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER,)
 }
-
-_LOAD_BUDGET = """
-with loaded as (
-    insert into quaestor.budget_balance
-        (node, entity, parent, control, tolerance_pct, tolerance_amount, budget)
-    values ($1, $2, $3, $4, $5, $6, $7)
-    on conflict (node) do update
-    set parent = excluded.parent, control = excluded.control, budget = excluded.budget,
-        tolerance_pct = excluded.tolerance_pct, tolerance_amount = excluded.tolerance_amount
-    returning node, entity
-)
-insert into quaestor.budget_entry (at, entity, node, effect, kind, budget)
-select quaestor.clock(), entity, node, $8, 'load', $7 - $9 from loaded where $7 <> $9
-"""
-_LOADED = "select budget from quaestor.budget_balance where node = $1 for no key update"
 
 
 @dataclass
@@ -92,7 +77,11 @@ class Application:
             dsn, role="quaestor_worker", application_name=application_name, max_size=12
         )
         stack.push_async_callback(database.close)
-        systems = open_systems(project, simulated or {})
+        try:
+            systems = open_systems(project, simulated or {})
+        except BaseException:
+            await stack.aclose()
+            raise
         for system in systems.values():
             stack.push_async_callback(system.wire.close)
         app = cls(project, database, systems, Recorder(Subjects(audit_key)))
@@ -115,20 +104,7 @@ class Application:
 
         async def work(connection: Connection) -> None:
             await publish(connection, hash_, files, by=by)
-            for node in sorted(self.project.budget_nodes.values(), key=_parents_first):
-                loaded = await connection.fetchval(_LOADED, node.key)
-                await connection.execute(
-                    _LOAD_BUDGET,
-                    node.key,
-                    node.entity,
-                    node.parent,
-                    node.control,
-                    node.tolerance_pct,
-                    node.tolerance_amount,
-                    node.amount,
-                    f"release:{hash_[:12]}",
-                    loaded or 0,
-                )
+            await load_budgets(connection, self.project.budget_nodes.values(), release=hash_)
 
         await self.database.run(work)
         return hash_
@@ -148,10 +124,9 @@ class Application:
 
     def read_coupa(self, raw: bytes, *, on: datetime, version: int = 1) -> Mapped | NotMapped:
         """What Coupa's bytes mean here, and what is not carried over; nothing is stored."""
-        settings = self.project.settings.systems["coupa"]
         return read_requisition(
             raw,
-            config=CoupaConfig(**_coupa_options(settings.own)),
+            config=self.project.configs["coupa"],
             crosswalks=self.project.crosswalks,
             directory=self.project.directory,
             on=on.date(),
@@ -257,16 +232,3 @@ class Application:
 
 def _reads_of(project: Project) -> ProjectReads:
     return project_reads(project, load_flow_seams(project))
-
-
-def _parents_first(node: Any) -> tuple[bool, str]:
-    return node.parent is not None, node.key
-
-
-def _coupa_options(own: Mapping[str, Any]) -> dict[str, Any]:
-    from quaestor.connectors.coupa.config import Segments
-
-    options = dict(own)
-    if "segments" in options:
-        options["segments"] = Segments(**options["segments"])
-    return options

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from quaestor.connectors.kit.config import SystemConfig, http_wire
+from quaestor.connectors.kit.config import AuthConfig, SystemConfig, http_wire
 from quaestor.connectors.kit.contract import Connector, Guarantee, Manifest, Submits
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.connectors.kit.wires.http import HttpWire
-from quaestor.project.problems import Problem, ProjectError
+from quaestor.project.configs import with_auth_kind
 from quaestor.project.project import Project
 from quaestor.security.secrets import Resolve, Secret, resolver
 from quaestor.settings import SystemSettings
@@ -50,58 +50,28 @@ def submitting_systems(project: Project) -> dict[str, SystemSettings]:
 
 def open_systems(project: Project, simulated: Mapping[str, Ready]) -> dict[str, OpenSystem]:
     """Wire and connector of each system that posts; `simulated` ones get address and credentials
-    from their simulator. Raises `ProjectError` for settings that the connector refuses.
+    from their simulator. Raises `SecretUnavailable` for a secret that is not there.
     """
     kinds = connector_kinds(project.path)
     opened: dict[str, OpenSystem] = {}
-    problems: list[Problem] = []
     for name, settings in submitting_systems(project).items():
-        kind = kinds[settings.connector]
+        config: SystemConfig = project.configs[name]
         resolve = resolver(project.path)
-        given = _table(settings)
         if name in simulated:
-            given["base_url"] = simulated[name].url
-            credentials = simulated[name].credentials
-            given["auth"] = {member: f"env:{member}" for member in credentials}
-            resolve = _simulator_secrets(credentials)
-        given["auth"] = _with_kind(given["auth"])
-        try:
-            config: SystemConfig = msgspec.convert(given, kind.config_type)
-        except msgspec.ValidationError as error:
-            key = f"systems.{name}"
-            problems.append(Problem("value_invalid", "quaestor.toml", key, str(error)))
-            continue
+            config = _of_simulator(config, simulated[name])
+            resolve = _simulator_secrets(simulated[name].credentials)
         wire = http_wire(config, resolve)
-        connector = kind.build(config, wire)
+        connector = kinds[settings.connector].build(config, wire)
         submits = connector if isinstance(connector, Submits) else None
         opened[name] = OpenSystem(name, connector, connector.manifest, submits, wire, settings)
-    if problems:
-        raise ProjectError(problems)
     return opened
 
 
-def _table(settings: SystemSettings) -> dict[str, object]:
-    table: dict[str, object] = {
-        "connector": settings.connector,
-        "base_url": settings.base_url,
-        "auth": dict(settings.auth),
-        "slots": settings.slots,
-        "total_timeout_s": settings.total_timeout_s,
-        "settle_s": settings.settle_s,
-        "resend": settings.resend,
-        **settings.own,
-    }
-    if settings.connect_timeout_s is not None:
-        table["connect_timeout_s"] = settings.connect_timeout_s
-    return table
-
-
-def _with_kind(auth: object) -> dict[str, str]:
-    """The kind of authentication follows from what was given, unless it is stated."""
-    given = dict(auth) if isinstance(auth, Mapping) else {}
-    if "kind" not in given:
-        given["kind"] = "basic" if "user" in given else "bearer" if "token" in given else "none"
-    return given
+def _of_simulator(config: SystemConfig, ready: Ready) -> SystemConfig:
+    auth = with_auth_kind({member: f"env:{member}" for member in ready.credentials})
+    return msgspec.structs.replace(
+        config, base_url=ready.url, auth=msgspec.convert(auth, AuthConfig)
+    )
 
 
 def _simulator_secrets(credentials: Mapping[str, str]) -> Resolve:
