@@ -65,6 +65,7 @@ from quaestor.runtime.posting import (
     withdraw,
 )
 from quaestor.runtime.posting_key import posting_key
+from quaestor.runtime.restored import doubted, perhaps_posted, written_at
 from quaestor.runtime.state import SentIntent
 
 __all__ = ["FlowBroken", "Target", "World", "proceed"]
@@ -90,7 +91,8 @@ class World:
 
     `reads(case, kinds)` fetches what a stage declared. `find_first_before` is set after a
     restore: what the source changed before that instant may already have been sent in the time
-    that was lost, so it is looked for before its first send (D3).
+    that was lost, so it is looked for before its first send (D3). That time began at
+    `lost_since`.
     """
 
     deployment: str
@@ -99,6 +101,7 @@ class World:
     limits: Limits
     steps_max: int = 200
     find_first_before: datetime | None = None
+    lost_since: datetime | None = None
 
 
 def proceed(case: Case, world: World, now: datetime) -> None:
@@ -124,7 +127,7 @@ def proceed(case: Case, world: World, now: datetime) -> None:
 def _interrupted(case: Case, world: World, now: datetime) -> bool:
     for arrived in case.events:
         if isinstance(arrived.event, Retry):
-            _retry(case, arrived, now)
+            _retry(case, world, arrived, now)
             return True
         dossier = case.dossier(now, _reads(case, world))
         step = _guarded(case, lambda d, e=arrived.event: case.flow.interrupted(d, e), dossier)
@@ -138,15 +141,16 @@ def _interrupted(case: Case, world: World, now: datetime) -> bool:
     return False
 
 
-def _retry(case: Case, arrived: Arrived, now: datetime) -> None:
+def _retry(case: Case, world: World, arrived: Arrived, now: datetime) -> None:
     case.consume([arrived])
     if case.state.parked is None:
         case.note("retry", "nothing_parked", actor=arrived.event.by)
         return
     case.keep(parked=None)
     row = case.sending_row
-    if row is not None and row.core.parked is not None:
-        row.core, row.is_changed = retried(row.core, now), True
+    if row is not None and row.core.outcome is None:
+        known = doubted(row.core, written_at(row), world.find_first_before)
+        row.core, row.is_changed = retried(known, now), True
     case.note("retry", "resumed", actor=arrived.event.by)
 
 
@@ -329,9 +333,10 @@ def _intend(case: Case, world: World, now: datetime, send: Send) -> None:
     elif isinstance(known.core.outcome, Rejected):
         # Surely nothing stands there, and a person let it be tried again: what is sent may
         # have been corrected, so it is rendered anew under the same key.
-        written = _written(target, _command(case, send, key, now))
-        known.core, known.is_changed = retried(known.core, now), True
-        known.command, known.payload = written
+        written = _written(target, _command(case, send, key, known.created_at))
+        again = retried(known.core, now)
+        known.core = doubted(again, written_at(known), world.find_first_before)
+        known.is_changed, (known.command, known.payload) = True, written
     case.keep(sending=send.name)
 
 
@@ -350,7 +355,15 @@ def _key(case: Case, world: World, send: Send) -> str:
 
 def _command(case: Case, send: Send, key: str, now: datetime) -> Command:
     return Command(
-        key, send.system, send.action, case.document.entity, now, send.order, send.cancels
+        key=key,
+        system=send.system,
+        action=send.action,
+        entity=case.document.entity,
+        created_at=now,
+        order=send.order,
+        cancels=send.cancels,
+        status=send.status,
+        requisition=send.requisition,
     )
 
 
@@ -362,10 +375,12 @@ def _new_row(
     case: Case, world: World, target: Target, send: Send, key: str, now: datetime
 ) -> IntentRow:
     core = new_intent(key, send.action, target.guarantees[send.action], findable=target.findable)
-    before = world.find_first_before
-    if before is not None and case.changed_at <= before:
+    before, since = world.find_first_before, now
+    if before is not None and perhaps_posted(case.changed_at, now, before):
         core = perhaps_sent(core, before)
-    command, payload = _written(target, _command(case, send, key, now))
+        # What is looked for may be as old as the time that was lost.
+        since = min(now, case.changed_at, world.lost_since or now)
+    command, payload = _written(target, _command(case, send, key, since))
     return IntentRow(
         core=core,
         name=send.name,
@@ -402,6 +417,10 @@ def _resolve_sending(case: Case, world: World, now: datetime) -> bool:
         # Whoever sent it is gone: the lease is over and its outcome was never recorded.
         row.core, row.is_changed = send_lost(core, core.lease_until), True
         case.note("send", "lost", system=row.system, attempt=core.attempts)
+    known = doubted(row.core, written_at(row), world.find_first_before)
+    if known is not row.core:
+        row.core, row.is_changed = known, True
+        case.note("send", "perhaps_lost", system=row.system, attempt=core.attempts)
     match next_move(row.core, now, world.limits):
         case Resolved(result):
             _resolved(case, row, result)

@@ -20,6 +20,8 @@ import msgspec
 
 from quaestor.model.order import PurchaseOrder
 from quaestor.model.refusal import Refusal
+from quaestor.model.requisition import Requisition
+from quaestor.model.status import DocumentStatus
 
 __all__ = [
     "DEADLINE_PASSED",
@@ -27,16 +29,22 @@ __all__ = [
     "ActionGuarantee",
     "AlreadyExists",
     "Ambiguous",
+    "Answer",
+    "Answers",
     "Applied",
     "Command",
     "Connector",
+    "Delivered",
     "Found",
     "Guarantee",
     "Manifest",
     "NotKnown",
+    "Page",
     "Pending",
     "Permanent",
     "Probe",
+    "Pulls",
+    "Question",
     "Rejected",
     "Several",
     "Submits",
@@ -90,7 +98,8 @@ class Command(msgspec.Struct, frozen=True):
 
     `key` is the posting key (lower-case base32, DESIGN D3). `created_at` is when the intent was
     first decided: look-ups narrow by it, never later than the day before. `order` is given for
-    `create_order`; `cancels` is the vendor's number for `cancel_order`.
+    `create_order`, `cancels` (the vendor's number) for `cancel_order`, `status` for
+    `report_status`, `requisition` for `submit_requisition`.
     """
 
     key: str
@@ -100,6 +109,8 @@ class Command(msgspec.Struct, frozen=True):
     created_at: datetime
     order: PurchaseOrder | None = None
     cancels: str | None = None
+    status: DocumentStatus | None = None
+    requisition: Requisition | None = None
 
 
 class Applied(msgspec.Struct, frozen=True, tag="applied"):
@@ -236,3 +247,62 @@ class Submits(Protocol):
 @runtime_checkable
 class SubmittingConnector(Connector, Submits, Protocol):
     """A connector of a system that creates documents on command."""
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """One thing that a stream brought.
+
+    `event_id` is unique per system and stream: the same change delivered twice has the same.
+    `changed_at` is the source's own time of the change; `body` the bytes as published.
+    """
+
+    event_id: str
+    kind: str
+    source_id: str
+    changed_at: datetime
+    body: bytes
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of a stream. `cursor` is opaque to everybody but the connector; `more` says that
+    asking again at once is worth it."""
+
+    items: tuple[Delivered, ...]
+    cursor: str
+    more: bool = False
+
+
+@runtime_checkable
+class Pulls(Protocol):
+    """A system that is asked for what changed."""
+
+    async def pull(self, stream: str, after: str | None) -> Page:
+        """The next page after a cursor. Asking with a cursor acknowledges all before it.
+
+        Raises `Transient` or `Permanent`.
+        """
+        ...
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked while a user waits: a name from the manifest, and its facts."""
+
+    name: str
+    entity: str
+    facts: Mapping[str, str] = {}
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the system says, true at `as_of`."""
+
+    value: Mapping[str, str]
+    as_of: datetime
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """A system that answers while a user waits; asking changes nothing there."""
+
+    async def answer(self, question: Question) -> Answer:
+        """Raises `Transient` or `Permanent`."""
+        ...

@@ -25,6 +25,8 @@ from quaestor.budget.effects import (
 )
 from quaestor.model.order import PurchaseOrder
 from quaestor.model.refusal import Refusal
+from quaestor.model.requisition import Requisition
+from quaestor.model.status import DocumentStatus
 
 __all__ = [
     "Adjust",
@@ -90,6 +92,8 @@ class Send(_Named, frozen=True, tag="send"):
     generation: int = 1
     order: PurchaseOrder | None = None
     cancels: str | None = None
+    status: DocumentStatus | None = None
+    requisition: Requisition | None = None
 
 
 class Withdraw(_Named, frozen=True, tag="withdraw"):
