@@ -40,7 +40,6 @@ from quaestor.runtime.recording import Recorder
 from quaestor.runtime.sending import SystemLink
 from quaestor.runtime.upkeep import Upkeep
 from quaestor.store import Connection, Database
-from quaestor.store.epoch import stored_epoch
 
 __all__ = ["FLOWS", "Application"]
 
@@ -58,7 +57,6 @@ class Application:
     systems: Mapping[str, OpenSystem]
     recorder: Recorder
     _reads: dict[str, ProjectReads] = field(default_factory=dict)
-    _find_first_before: datetime | None = None
     _closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
@@ -174,10 +172,6 @@ class Application:
         deployment = self.project.settings.deployment
         dispatch = Dispatch(FLOWS)
         lanes = Lanes({name: system.settings.slots for name, system in self.systems.items()})
-        async with self.database.transaction(readonly=True) as connection:
-            epoch = await stored_epoch(connection)
-        if epoch is not None and epoch.recovery_point is not None:
-            self._find_first_before = epoch.accepted_at
         advance = Advance(
             world=self._world(),
             flows={flow.name: flow for flow in FLOWS.values()},
@@ -223,7 +217,6 @@ class Application:
             reads=self._fetch_reads,
             limits=Limits(failures_max=limits.send_attempts_max),
             steps_max=limits.steps_max,
-            find_first_before=self._find_first_before,
         )
 
     def _fetch_reads(self, case: Case, kinds: tuple[type, ...]) -> Mapping[type, Any]:

@@ -11,40 +11,36 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from quaestor.cli.identity import Role, StartedProcess, started_at
 from quaestor.cli.output import Failed
-from quaestor.cli.place import StartedProcess
 
-__all__ = ["Child", "is_running", "start_child", "started_at", "stop_process"]
+__all__ = ["READY_TIMEOUT_S", "Child", "start_child"]
 
 READY_TIMEOUT_S = 30.0
-_POLL_S = 0.02
 _LINE_BYTES_MAX = 1024 * 1024
 _LOG_LINES = 5
 
 
 class Child:
-    """A started process. `ready` is its ready line, decoded."""
+    """A started process. `ready` is its ready line, decoded; `log` has its stderr."""
 
     def __init__(
         self,
-        name: str,
-        role: Literal["worker", "simulator"],
+        identity: StartedProcess,
         process: asyncio.subprocess.Process,
         ready: Mapping[str, Any],
         log: Path,
     ) -> None:
-        self.name = name
-        self.role = role
+        self.identity = identity
         self.ready = ready
         self.log = log
-        self.identity = StartedProcess(name, role, process.pid, started_at(process.pid) or "")
         self._process = process
 
     @property
@@ -76,16 +72,17 @@ class Child:
 
 async def start_child(
     name: str,
-    role: Literal["worker", "simulator"],
+    role: Role,
     arguments: Sequence[str],
     log: Path,
     *,
     environment: Mapping[str, str] | None = None,
+    born: Callable[[StartedProcess], None] | None = None,
     timeout_s: float = READY_TIMEOUT_S,
 ) -> Child:
     """Start `quaestor ARGUMENTS` and wait for its ready line. Raises `Failed`.
 
-    Its stderr goes to the end of `log`.
+    `born` is called as soon as the process exists. Its stderr goes to the end of `log`.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     descriptor = os.open(log, flags, 0o600)
@@ -105,7 +102,10 @@ async def start_child(
     finally:
         os.close(descriptor)
     assert process.stdout is not None
+    identity = StartedProcess(name, role, process.pid, started_at(process.pid) or "")
     try:
+        if born is not None:
+            born(identity)
         line = await asyncio.wait_for(process.stdout.readline(), timeout_s)
         ready = msgspec.json.decode(line, type=dict[str, Any])
     except BaseException as error:
@@ -115,62 +115,7 @@ async def start_child(
         if not isinstance(error, TimeoutError | msgspec.DecodeError):
             raise
         raise Failed(f"The {role} {name} did not start: {_last_words(log)}") from error
-    return Child(name, role, process, ready, log)
-
-
-def started_at(pid: int) -> str | None:
-    """When a running process started, as the kernel says it; `None` for none, or a zombie."""
-    if not sys.platform.startswith("linux"):
-        return _started_by_ps(pid)
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in (b"Z", b"X") else fields[19].decode()
-
-
-def _started_by_ps(pid: int) -> str | None:
-    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-    return None if not said or said[0].startswith("Z") else " ".join(said[1:])
-
-
-def is_running(process: StartedProcess) -> bool:
-    """Whether this very process is alive, and not another one under its number."""
-    return bool(process.started) and started_at(process.pid) == process.started
-
-
-async def stop_process(process: StartedProcess, timeout_s: float) -> bool:
-    """Stop a process that somebody else started: SIGTERM, then SIGKILL. False when it was gone."""
-    try:
-        # The handle comes first: what is verified afterwards is then what will be signalled.
-        handle = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
-    except OSError:
-        handle = None
-    try:
-        if not is_running(process):
-            return False
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                if handle is not None:
-                    signal.pidfd_send_signal(handle, number)
-                else:
-                    os.kill(process.pid, number)
-            if await _has_ended(process, timeout_s):
-                return True
-        return True
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-async def _has_ended(process: StartedProcess, timeout_s: float) -> bool:
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    while is_running(process):
-        if asyncio.get_running_loop().time() > deadline:
-            return False
-        await asyncio.sleep(_POLL_S)
-    return True
+    return Child(identity, process, ready, log)
 
 
 def _last_words(log: Path) -> str:

@@ -2,6 +2,8 @@
 
     DATA/running.json    which processes an `up` or a `demo` started, and where its systems are
     DATA/audit.key       the key that wraps the keys of people in the audit trail
+    DATA/audit-signing.key, DATA/checkpoints/
+                         the key that signs the trail, and what it signed
     DATA/logs/           what workers and simulators wrote to stderr
 
 `running.json` names processes by id and start time, so that a number which meanwhile belongs to a
@@ -11,7 +13,8 @@ stranger is never signalled. It holds credentials of simulators and is readable 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,17 +22,20 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
+from quaestor.cli.identity import StartedProcess, is_running
 from quaestor.cli.output import Failed
-from quaestor.connectors.kit.simulator import Ready
+from quaestor.connectors.kit.ready import Ready
 
 __all__ = [
     "AuditKey",
+    "Checkpoints",
     "Data",
     "Dsn",
+    "Opened",
     "Place",
     "ProjectDir",
     "Running",
-    "StartedProcess",
+    "SigningKeyFile",
     "open_place",
 ]
 
@@ -54,23 +60,38 @@ AuditKey = Annotated[
     ),
 ]
 
+SigningKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--signing-key",
+        envvar="QUAESTOR_SIGNING_KEY",
+        help="File with the key that signs checkpoints; DATA/audit-signing.key if none.",
+    ),
+]
+Checkpoints = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--checkpoints",
+        envvar="QUAESTOR_CHECKPOINTS",
+        help="Folder that checkpoints go to, besides DATA/checkpoints; may be repeated.",
+    ),
+]
+
 _FILE = "running.json"
-
-
-class StartedProcess(msgspec.Struct, frozen=True):
-    """A process by its id and the moment it started, in the kernel's own words."""
-
-    name: str
-    role: Literal["supervisor", "worker", "simulator"]
-    pid: int
-    started: str
+_SIGNING_KEY = "audit-signing.key"
+_POLL_S = 0.02
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs from a data directory. `dsn` is empty where the server is the embedded one."""
+    """What runs from a data directory.
+
+    `dsn` is where the database is, empty until it can be used: schema and release are there, and
+    the simulators listen. `embedded` says that it is our own server's.
+    """
 
     kind: Literal["up", "demo"]
     project: str
+    embedded: bool = True
     dsn: str = ""
     processes: tuple[StartedProcess, ...] = ()
     systems: Mapping[str, Ready] = {}
@@ -92,12 +113,27 @@ class Place:
         """The key file of a deployment that gave none."""
         return self.data / "audit.key"
 
+    @property
+    def signing_key_file(self) -> Path:
+        """The key that signs checkpoints, of a deployment that gave none."""
+        return self.data / _SIGNING_KEY
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints go; the other place is elsewhere, and the operator's choice."""
+        return self.data / "checkpoints"
+
     def make(self) -> None:
         """Make the directories that are missing, for this user alone."""
         from quaestor.store.embedded.placement import prepare_data_directory
 
         prepare_data_directory(self.data)
         self.logs.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def has_server(self) -> bool:
+        """Whether an embedded server was ever started here."""
+        return any((self.data / name).exists() for name in ("postgres", "postgres.location"))
 
     def running(self) -> Running | None:
         """What was started from here last; `None` where nothing was, or it has been stopped."""
@@ -152,23 +188,44 @@ class Opened(msgspec.Struct, frozen=True):
             code="audit_key_unnamed",
         )
 
+    def signing_key_file(self, given: Path | None, audit_key: Path | None = None) -> Path:
+        """The file of the key that signs checkpoints: where nothing is said, beside the other."""
+        if given is not None:
+            return given
+        if self.place is not None:
+            return self.place.signing_key_file
+        if audit_key is not None:
+            return audit_key.with_name(_SIGNING_KEY)
+        raise Failed(
+            "Where is the key that signs checkpoints? Name its file with --signing-key.",
+            code="signing_key_unnamed",
+        )
+
+    def checkpoint_places(self, given: Sequence[Path] | None) -> list[Path]:
+        """Where checkpoints go: the data directory's own place, and those that were named."""
+        own = [self.place.checkpoints] if self.place is not None else []
+        return own + list(given or ())
+
 
 @contextmanager
-def open_place(data: Path | None, dsn: str | None) -> Iterator[Opened]:
-    """The deployment of a data directory or a DSN, migrated before by `up` or `migrate`.
+def open_place(data: Path | None, dsn: str | None, *, wait_s: float = 0.0) -> Iterator[Opened]:
+    """The deployment of a data directory or a DSN.
 
-    The embedded server is attached to where it runs; else it is started, and stopped at the end.
+    What runs is used as it is. An embedded server that does not run is started, and stopped at
+    the end. `wait_s` is for how long a deployment that is still starting is waited for.
     """
     if data is None and dsn is None:
         raise Failed("Which deployment? Name it with --data DIR or --dsn DSN.", code="data_unnamed")
     place = Place(data) if data is not None else None
-    running = place.running() if place is not None else None
-    external = dsn or (running.dsn if running is not None else "")
-    if external:
-        yield Opened(external, place, running)
+    running = _settled(place, wait_s) if place is not None else None
+    if dsn is not None:
+        yield Opened(dsn, place, running)
         return
     assert place is not None
-    if not (place.data / "postgres").exists() and not (place.data / "postgres.location").exists():
+    if running is not None and (not running.embedded or _is_supervised(running)):
+        yield Opened(running.dsn, place, running)
+        return
+    if not place.has_server:
         raise Failed(
             f"There is no deployment in {place.data}; `quaestor up --data` makes one.",
             code="data_empty",
@@ -177,3 +234,21 @@ def open_place(data: Path | None, dsn: str | None) -> Iterator[Opened]:
 
     with exit_on_termination(), EmbeddedServer.start(place.data) as server:
         yield Opened(server.dsn, place, running)
+
+
+def _settled(place: Place, wait_s: float) -> Running | None:
+    """What runs, once its database can be used; at once where nobody is starting anything."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        running = place.running()
+        if running is not None and running.dsn:
+            return running
+        if running is not None and not wait_s and _is_supervised(running):
+            raise Failed(f"`quaestor {running.kind}` in {place.data} is still starting.")
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(_POLL_S)
+
+
+def _is_supervised(running: Running) -> bool:
+    return any(each.role == "supervisor" and is_running(each) for each in running.processes)

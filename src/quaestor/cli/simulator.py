@@ -35,8 +35,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Nothing it was told outlives it."""
+    from quaestor.connectors.kit.ready import Ready
     from quaestor.connectors.kit.running import SimulatorUnknown, run_simulator
-    from quaestor.connectors.kit.simulator import Ready
 
     output = Output(as_json=as_json)
 

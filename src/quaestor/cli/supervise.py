@@ -10,24 +10,27 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import Callable, Coroutine, Mapping
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 import msgspec
 
 from quaestor.app import Application
-from quaestor.cli.children import Child, start_child, started_at, stop_process
+from quaestor.audit.subjects import deployment_key
+from quaestor.cli.children import READY_TIMEOUT_S, Child, start_child
+from quaestor.cli.identity import Role, StartedProcess, end_process, is_running, started_at
 from quaestor.cli.output import Failed
-from quaestor.cli.place import Place, Running, StartedProcess
-from quaestor.connectors.kit.simulator import Ready
+from quaestor.cli.place import Place, Running
+from quaestor.connectors.kit.ready import Ready
 from quaestor.project.project import Project
 from quaestor.store.embedded import EmbeddedServer, EmbeddedServerError
 from quaestor.store.embedded.cluster import DATABASE
 from quaestor.store.migrate import migrate
 
-__all__ = ["Supervisor", "account_name", "stop_what_is_left"]
+__all__ = ["Supervisor", "account_name", "all_of", "stop_what_is_left"]
 
 _RESTART_FIRST_S = 0.5
 _RESTART_MAX_S = 30.0
@@ -47,7 +50,8 @@ def account_name() -> str:
 
 
 class Supervisor:
-    """What one `up` or `demo` started. `heard` is called with each event worth a line.
+    """What one `up` or `demo` started. `heard` is called with each event worth a line; `took_s`
+    is how long each part took to start, in seconds.
 
     Use as an async context: leaving it stops everything that was started.
     """
@@ -57,20 +61,22 @@ class Supervisor:
         place: Place,
         project: Project,
         *,
-        kind: str,
+        kind: Literal["up", "demo"],
         dsn: str | None = None,
         heard: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.place = place
         self.project = project
         self.systems: dict[str, Ready] = {}
+        self.took_s: dict[str, float] = {}
         self.dsn = dsn or ""
         self._external = dsn or ""
         self._kind = kind
         self._heard = heard
         self._server: asyncio.Task[EmbeddedServer] | None = None
-        self._simulators: dict[str, Child] = {}
-        self._workers: dict[str, Child] = {}
+        self._children: dict[str, Child] = {}
+        self._processes: dict[str, StartedProcess] = {}
+        self._is_ready = False
         self._watching: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -85,11 +91,26 @@ class Supervisor:
 
     # --- starting -------------------------------------------------------------------------------
 
-    async def start_database(self, *, anew: bool = False) -> None:
-        """Start or attach to the embedded server, unless a DSN was given; bring up the schema.
+    async def start(self, workers: Mapping[str, str | None], *, anew: bool = False) -> str:
+        """Start everything; the hash of the release. `workers` are names, with a crash point.
 
+        All processes begin at once, and workers wait until there is something to work with.
         `anew` begins with an empty database in the embedded server.
         """
+        base = asyncio.create_task(self._start_base(anew))
+        await all_of(base, *(self.start_worker(name, crash_at=at) for name, at in workers.items()))
+        return base.result()
+
+    async def _start_base(self, anew: bool) -> str:
+        await all_of(self._start_database(anew), self._start_simulators())
+        async with await self.application() as app:
+            release = await app.release(by=account_name())
+        self._is_ready = True
+        self._note()
+        return release
+
+    async def _start_database(self, anew: bool) -> None:
+        began = time.monotonic()
         if not self._external:
             # Shielded: a server that starts while we are interrupted has to be stopped as well.
             starting = asyncio.to_thread(EmbeddedServer.start, self.place.data)
@@ -99,56 +120,27 @@ class Supervisor:
             if anew:
                 await _empty(server)
         await migrate(self.dsn)
+        self.took_s["database"] = time.monotonic() - began
 
-    async def start_simulators(self) -> None:
-        """One process for each system that the project simulates."""
-        simulated = {
-            name: system
-            for name, system in self.project.settings.systems.items()
-            if system.simulate
-        }
-        await asyncio.gather(*(self._simulate(name) for name in simulated))
+    async def _start_simulators(self) -> None:
+        systems = self.project.settings.systems
+        await all_of(*(self._simulate(name) for name in systems if systems[name].simulate))
 
     async def _simulate(self, name: str) -> None:
-        system = self.project.settings.systems[name]
+        settings = self.project.settings.systems[name]
         arguments = [
             "simulator",
             "run",
-            system.connector,
-            "--project",
-            str(self.project.path),
-            "--latency-ms",
-            f"{system.simulator.latency_ms:g}",
-            "--settle-s",
-            f"{system.simulator.settle_s:g}",
-            "--seed",
-            str(system.simulator.seed),
+            settings.connector,
+            f"--project={self.project.path}",
+            f"--latency-ms={settings.simulator.latency_ms:g}",
+            f"--settle-s={settings.simulator.settle_s:g}",
+            f"--seed={settings.simulator.seed}",
             "--json",
         ]
-        log = self.place.logs / f"{name}.simulator.log"
-        child = await start_child(f"simulator of {name}", "simulator", arguments, log)
-        self._simulators[name] = child
+        child = await self._start_child(f"simulator of {name}", "simulator", arguments, {})
         self.systems[name] = msgspec.convert(child.ready, Ready)
-        self._note()
         self._watch(self._watch_simulator(name, child))
-
-    async def release(self) -> str:
-        """Publish the project; the hash of the release."""
-        async with await self.application() as app:
-            return await app.release(by=account_name())
-
-    async def application(self) -> Application:
-        """This deployment as the supervisor itself sees it."""
-        from quaestor.audit.subjects import deployment_key
-
-        key = deployment_key(self.place.audit_key_file)
-        return await Application.open(
-            self.project,
-            self.dsn,
-            audit_key=key,
-            simulated=self.systems,
-            application_name=f"quaestor {self._kind}",
-        )
 
     async def start_worker(
         self, name: str, *, crash_at: str | None = None, keep_alive: bool = True
@@ -157,31 +149,59 @@ class Supervisor:
 
         `keep_alive` starts it anew when it dies.
         """
-        arguments = ["work", "--project", str(self.project.path), "--data", str(self.place.data)]
-        arguments += ["--worker-id", name, "--json", "--log-json"]
-        environment: dict[str, str] = {"QUAESTOR_DSN": self.dsn, "QUAESTOR_CRASH_AT": ""}
+        arguments = [
+            "work",
+            f"--project={self.project.path}",
+            f"--data={self.place.data}",
+            f"--worker-id={name}",
+            f"--wait-s={READY_TIMEOUT_S:g}",
+            "--json",
+            "--log-json",
+        ]
         if crash_at is not None:
             arguments.append("--allow-crash")
-            environment["QUAESTOR_CRASH_AT"] = crash_at
-        log = self.place.logs / f"{name}.log"
-        child = await start_child(name, "worker", arguments, log, environment=environment)
-        self._workers[name] = child
-        self._note()
+        # Not what our own caller may have set: the worker reads where things are from the place.
+        environment = {"QUAESTOR_DSN": "", "QUAESTOR_CRASH_AT": crash_at or ""}
+        child = await self._start_child(name, "worker", arguments, environment)
         if keep_alive:
             self._watch(self._watch_worker(name, child))
         return child
 
-    async def stop_worker(self, name: str) -> None:
-        """Stop one worker cleanly; it is not started again."""
-        child = self._workers.pop(name)
+    async def _start_child(
+        self, name: str, role: Role, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> Child:
+        began = time.monotonic()
+        log = self.place.logs / f"{name.replace(' ', '-')}.log"
+        child = await start_child(
+            name, role, arguments, log, environment=environment, born=self._born
+        )
+        self.took_s[name] = time.monotonic() - began
+        self._children[name] = child
+        return child
+
+    def _born(self, process: StartedProcess) -> None:
+        # Written down before it is ready: what we leave behind, should we be killed now.
+        self._processes[process.name] = process
         self._note()
-        await child.stop(self._worker_stop_s)
+
+    async def application(self) -> Application:
+        """This deployment as the supervisor itself sees it; the caller closes it."""
+        return await Application.open(
+            self.project,
+            self.dsn,
+            audit_key=deployment_key(self.place.audit_key_file),
+            simulated=self.systems,
+            application_name=f"quaestor {self._kind}",
+        )
 
     @property
     def processes(self) -> Mapping[str, int]:
         """The ids of what was started, by name."""
-        children = (*self._simulators.values(), *self._workers.values())
-        return {child.name: child.pid for child in children}
+        return {name: child.pid for name, child in self._children.items()}
+
+    def child(self, name: str) -> Child:
+        """The process of this name, as it was started last."""
+        return self._children[name]
 
     @property
     def _worker_stop_s(self) -> float:
@@ -200,7 +220,7 @@ class Supervisor:
         while True:
             born = loop.time()
             code = await child.wait()
-            if self._stopping or self._workers.get(name) is not child:
+            if self._stopping:
                 return
             if loop.time() - born > _LIVED_LONG_S:
                 pause_s = _RESTART_FIRST_S
@@ -237,12 +257,10 @@ class Supervisor:
         for task in tuple(self._watching):
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
-        for children, limit_s in (
-            (self._workers, self._worker_stop_s),
-            (self._simulators, _SIMULATOR_STOP_S),
-        ):
-            await asyncio.gather(*(child.stop(limit_s) for child in children.values()))
-            children.clear()
+        for role, limit_s in (("worker", self._worker_stop_s), ("simulator", _SIMULATOR_STOP_S)):
+            ours = [child for child in self._children.values() if child.identity.role == role]
+            await asyncio.gather(*(child.stop(limit_s) for child in ours))
+        self._children.clear()
         if self._server is not None:
             starting, self._server = self._server, None
             with suppress(EmbeddedServerError):
@@ -250,17 +268,29 @@ class Supervisor:
         self.place.forget()
 
     def _note(self) -> None:
-        children = (*self._workers.values(), *self._simulators.values())
         own = StartedProcess(self._kind, "supervisor", os.getpid(), started_at(os.getpid()) or "")
         self.place.note(
             Running(
-                kind="demo" if self._kind == "demo" else "up",
+                kind=self._kind,
                 project=str(self.project.path.resolve()),
-                dsn=self._external,
-                processes=(own, *(child.identity for child in children)),
+                embedded=not self._external,
+                dsn=self.dsn if self._is_ready else "",
+                processes=(own, *self._processes.values()),
                 systems=self.systems,
             )
         )
+
+
+async def all_of(*work: Awaitable[Any]) -> None:
+    """Do all of it at once; the first failure ends the others, and is raised once they ended."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def _empty(server: EmbeddedServer) -> None:
@@ -278,8 +308,6 @@ async def stop_what_is_left(place: Place, *, supervisor_too: bool = False) -> li
     Raises `Failed` while its supervisor is at work, unless that shall be ended too; it then stops
     its processes itself.
     """
-    from quaestor.cli.children import is_running
-
     running = place.running()
     if running is None:
         return []
@@ -292,11 +320,13 @@ async def stop_what_is_left(place: Place, *, supervisor_too: bool = False) -> li
                 f"stop it with: quaestor down --data {place.data}",
                 code="already_running",
             )
-        await stop_process(supervisor, 60.0)
+        await asyncio.to_thread(end_process, supervisor, 60.0)
         ended.append(f"{supervisor.name} ({supervisor.pid})")
     for role in ("worker", "simulator"):
         for process in running.processes:
-            if process.role == role and await stop_process(process, 15.0):
+            if process.role != role:
+                continue
+            if await asyncio.to_thread(end_process, process, 15.0):
                 ended.append(f"{process.name} ({process.pid})")
     place.forget()
     return ended

@@ -1,113 +1,144 @@
-"""One entry of the audit trail as a sentence, for the timeline of a document."""
+"""A step of the audit trail as a sentence, and all of them as a timeline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quaestor.audit.entry import Entry
-from quaestor.connectors.kit.attempt import Exchange
+from rich.table import Table
+from rich.text import Text
 
-__all__ = ["the_change", "told"]
+from quaestor.audit.exchange import WireExchange
+from quaestor.audit.trace import Step
+from quaestor.cli.output import Output
+
+__all__ = ["milliseconds", "request_bytes", "the_change", "timeline", "told"]
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY_CHARS = 12
 
 
-def the_change(exchanges: Sequence[Exchange]) -> Exchange | None:
+def the_change(step: Step) -> WireExchange | None:
     """The request that was to change something there: neither a token nor a look-up."""
+    exchanges = [each.exchange for each in step.wire if each.exchange is not None]
     changing = [each for each in exchanges if each.method not in _READING]
     return changing[-1] if changing else None
 
 
-def told(entry: Entry, exchanges: Sequence[Exchange] = ()) -> str:
+def request_bytes(exchange: WireExchange) -> int:
+    """The size of what was sent; a body over the limit of a trace counts as far as it is kept."""
+    if exchange.request_base64:
+        return len(exchange.request_base64) * 3 // 4
+    return len(exchange.request.encode())
+
+
+def milliseconds(first: Step, then: Step) -> float:
+    """The time between two steps."""
+    return (then.at - first.at).total_seconds() * 1000
+
+
+def timeline(output: Output, steps: Sequence[Step]) -> None:
+    """One line for each step: milliseconds since the first, system, what."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=11, justify="right", style="dim", no_wrap=True)
+    grid.add_column(min_width=8, style="cyan", no_wrap=True)
+    grid.add_column(ratio=1, overflow="fold")
+    for step in steps:
+        since = f"+{milliseconds(steps[0], step):,.0f} ms"
+        grid.add_row(since, Text(step.system or "quaestor"), Text(told(step)))
+    output.say(grid)
+
+
+def told(step: Step) -> str:
     """What happened, in a sentence without a full stop; empty for a step that says nothing new."""
-    match entry.effect:
+    if step.erased:
+        return "erased"
+    match step.effect:
         case "receive":
-            return f"received from {entry.system}, version {entry.version}"
+            return f"received from {step.system}, version {step.version}"
         case "send":
-            return _sent(entry, exchanges)
+            return _sent(step)
         case "look":
-            return _looked(entry)
+            return _looked(step)
         case "resolve":
-            return _resolved(entry)
+            return _resolved(step)
         case "record":
-            return _recorded(entry)
+            return _recorded(step)
         case "tell":
-            return f"told {entry.details.get('to', '')}: {entry.details.get('text', '')}"
+            return f"told {step.details.get('to', '')}: {step.details.get('text', '')}"
         case "event":
-            return f"{entry.outcome} by {entry.actor}"
+            return f"{step.outcome} by {step.actor_name or step.actor}"
         case "step":
-            return _stepped(entry)
+            return _stepped(step)
         case "park" | "reconcile":
-            return f"{entry.effect}: {_refusal(entry)}"
+            return f"{step.effect}: {_refusal(step)}"
         case "reserve" | "adjust" | "commit" | "relieve" | "release" | "consume":
-            if entry.refusal:
-                return f"budget: {entry.effect} refused, {_refusal(entry)}"
-            return f"budget {entry.outcome}"
-    return f"{entry.effect}: {entry.outcome}"
+            if step.refusal:
+                return f"budget: {step.effect} refused, {_refusal(step)}"
+            return f"budget {step.outcome}"
+    return f"{step.effect}: {step.outcome}"
 
 
-def _sent(entry: Entry, exchanges: Sequence[Exchange]) -> str:
-    match entry.outcome:
+def _sent(step: Step) -> str:
+    match step.outcome:
         case "begun":
-            key = entry.details.get("key", "")[:_KEY_CHARS]
-            return f"intent committed before the first byte: attempt {entry.attempt}, key {key}…"
+            key = step.details.get("key", "")[:_KEY_CHARS]
+            return f"intent committed before the first byte: attempt {step.attempt}, key {key}…"
         case "lost":
             return "the lease is over and no outcome was recorded: perhaps applied"
-    change = the_change(exchanges)
-    sent = f"{change.method} {len(change.request_body):,} bytes" if change else "sent"
-    match entry.outcome:
+    change = the_change(step)
+    sent = f"{change.method} {request_bytes(change):,} bytes" if change else "sent"
+    match step.outcome:
         case "applied":
             status = f"{change.status}, " if change else ""
-            return f"{sent} → {status}{entry.external_ids.get('number', '')}"
+            return f"{sent} → {status}{step.external_ids.get('number', '')}"
         case "ambiguous":
-            return f"{sent} → no answer ({entry.details.get('reason', '')}): perhaps applied"
+            return f"{sent} → no answer ({step.details.get('reason', '')}): perhaps applied"
         case "rejected":
             return f"{sent} → refused by the system"
         case "transient" | "permanent":
-            return f"surely not applied: {entry.details.get('reason', '')}"
-    return f"{sent} → {entry.outcome}"
+            return f"surely not applied: {step.details.get('reason', '')}"
+    return f"{sent} → {step.outcome}"
 
 
-def _looked(entry: Entry) -> str:
-    match entry.outcome:
+def _looked(step: Step) -> str:
+    match step.outcome:
         case "applied":
-            return f"looked by our reference: found {entry.external_ids.get('number', '')}"
+            return f"looked by our reference: found {step.external_ids.get('number', '')}"
         case "absent":
             return "looked by our reference: nothing there"
-    return f"looked by our reference: {entry.outcome} {entry.details.get('reason', '')}".rstrip()
+    return f"looked by our reference: {step.outcome} {step.details.get('reason', '')}".rstrip()
 
 
-def _resolved(entry: Entry) -> str:
-    number = entry.external_ids.get("number", "")
-    match entry.outcome:
+def _resolved(step: Step) -> str:
+    number = step.external_ids.get("number", "")
+    match step.outcome:
         case "applied":
             return f"it stands: {number}"
         case "withdrawn":
             return f"never to be sent again; left there: {number or 'nothing'}"
-    return f"{entry.outcome}: {_refusal(entry)}"
+    return f"{step.outcome}: {_refusal(step)}"
 
 
-def _recorded(entry: Entry) -> str:
-    facts = entry.details
-    if entry.name != "approval_evidence":
-        return f"recorded {entry.name}: " + ", ".join(f"{k} {v}" for k, v in facts.items())
+def _recorded(step: Step) -> str:
+    facts = step.details
+    if step.name != "approval_evidence":
+        return f"recorded {step.name}: " + ", ".join(f"{k} {v}" for k, v in facts.items())
     return f"{facts.get('outcome', '')} by {facts.get('decided_by', '')} ({facts.get('votes', '')})"
 
 
-def _stepped(entry: Entry) -> str:
-    if entry.refusal:
-        return f"{entry.stage_before}: parked with {_owner(entry)}, {entry.refusal}"
-    if entry.outcome.startswith("done:"):
-        return f"done: {entry.outcome.removeprefix('done:')}"
-    if entry.stage_before == entry.stage_after:
-        return f"{entry.stage_before}: {entry.outcome}"
-    return f"{entry.stage_before} → {entry.stage_after}"
+def _stepped(step: Step) -> str:
+    if step.refusal:
+        return f"{step.stage_before}: parked with {_owner(step)}, {step.refusal}"
+    if step.outcome.startswith("done:"):
+        return f"done: {step.outcome.removeprefix('done:')}"
+    if step.stage_before == step.stage_after:
+        return f"{step.stage_before}: {step.outcome}"
+    return f"{step.stage_before} → {step.stage_after}"
 
 
-def _refusal(entry: Entry) -> str:
-    return f"{entry.refusal or entry.outcome} ({_owner(entry)})"
+def _refusal(step: Step) -> str:
+    return f"{step.refusal or step.outcome} ({_owner(step)})"
 
 
-def _owner(entry: Entry) -> str:
-    return entry.details.get("owner", "nobody")
+def _owner(step: Step) -> str:
+    return step.details.get("owner", "nobody")

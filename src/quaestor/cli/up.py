@@ -48,12 +48,10 @@ async def _up(path: Path, place: Place, dsn: str | None, workers: int, output: O
         loop.add_signal_handler(number, stop.set)
     supervisor = Supervisor(place, load_project(path), kind="up", dsn=dsn, heard=output.say)
     async with supervisor:
-        await asyncio.gather(supervisor.start_database(), supervisor.start_simulators())
-        release = await supervisor.release()
-        output.say(f"released {path} as {release[:12]}")
-        await asyncio.gather(
-            *(supervisor.start_worker(f"worker-{number}") for number in range(1, workers + 1))
+        release = await supervisor.start(
+            {f"worker-{number}": None for number in range(1, workers + 1)}
         )
+        output.say(f"released {path} as {release[:12]}")
         for name, pid in supervisor.processes.items():
             output.say(f"{name} is process {pid}")
         for name, ready in supervisor.systems.items():

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import aiohttp
 import msgspec
 
-from quaestor.audit.entry import Entry, decode_entry
-from quaestor.audit.payload import Payload, open_payload
-from quaestor.connectors.kit.attempt import Exchange
+from quaestor.audit.subjects import Subjects
+from quaestor.audit.trace import Step, trace
 from quaestor.connectors.kit.contract import Command
-from quaestor.connectors.kit.simulator import Ready
+from quaestor.connectors.kit.ready import Ready
 from quaestor.store import Database
 
-__all__ = ["Erp", "Facts", "NodeMoved", "SentOrder", "Traced", "read_facts", "read_trace"]
+__all__ = ["Erp", "Facts", "NodeMoved", "SentOrder", "read_facts", "read_steps"]
 
 _WORK = """
 select w.stage, w.outcome, w.parked_owner, w.parked_code, d.number, d.correlation_id
 from quaestor.work w join quaestor.document d on d.id = w.document_id where d.id = $1
-"""
-_ENTRIES = """
-select a.canonical from quaestor.audit a left join quaestor.audit_leaf l
-    on l.audit_id = a.id and l.at = a.at
-where a.correlation_id = $1 and a.canonical is not null
-order by l.leaf nulls last, a.at, a.id
-"""
-_PAYLOADS = """
-select p.entity, p.retention, p.hash, p.subject, p.encoding, p.size, p.content
-from unnest($1::text[], $2::bytea[]) wanted(retention, hash)
-join quaestor.audit_payload p on p.retention = wanted.retention and p.hash = wanted.hash
-where p.content is not null and p.subject is null
 """
 _INTENTS = """
 select name, key, system, action, command, payload, number from quaestor.intent
@@ -47,15 +33,7 @@ where e.document_id = $1 group by e.node, b.budget, b.pre, b.enc, b.act order by
 """
 _ANSWER_TIMEOUT_S = 5.0
 
-_exchange_decoder = msgspec.json.Decoder(Exchange)
 _command_decoder = msgspec.json.Decoder(Command)
-
-
-class Traced(msgspec.Struct, frozen=True):
-    """One entry of the trail, with what went over the wire for it."""
-
-    entry: Entry
-    exchanges: tuple[Exchange, ...] = ()
 
 
 class SentOrder(msgspec.Struct, frozen=True):
@@ -89,7 +67,7 @@ class Facts(msgspec.Struct, frozen=True):
     correlation_id: str
     stage: str
     outcome: str
-    trace: tuple[Traced, ...]
+    steps: tuple[Step, ...]
     orders: tuple[SentOrder, ...]
     budget: tuple[NodeMoved, ...]
 
@@ -99,7 +77,7 @@ class Facts(msgspec.Struct, frozen=True):
         return tuple(order for order in self.orders if order.action == "create_order")
 
 
-async def read_facts(database: Database, document_id: int) -> Facts:
+async def read_facts(database: Database, subjects: Subjects, document_id: int) -> Facts:
     """All there is about a document."""
     work = await database.fetchrow(_WORK, document_id)
     assert work is not None
@@ -133,31 +111,19 @@ async def read_facts(database: Database, document_id: int) -> Facts:
         correlation_id=work["correlation_id"],
         stage=work["stage"],
         outcome=work["outcome"] or (parked if work["parked_code"] else "open"),
-        trace=await read_trace(database, work["correlation_id"]),
+        steps=await read_steps(database, subjects, work["correlation_id"]),
         orders=tuple(orders),
         budget=tuple(budget),
     )
 
 
-async def read_trace(database: Database, correlation_id: str) -> tuple[Traced, ...]:
-    """Every entry of a correlation id in the order of the leaves, the newest still without one."""
-    rows = await database.fetch(_ENTRIES, correlation_id)
-    entries = [decode_entry(row["canonical"]) for row in rows]
-    wanted = [each.partition(":") for entry in entries for each in entry.payloads]
-    found: dict[str, Exchange] = {}
-    for row in await database.fetch(
-        _PAYLOADS, [each[0] for each in wanted], [bytes.fromhex(each[2]) for each in wanted]
-    ):
-        payload = Payload(**dict(row))
-        # The document as it was received lies beside the exchanges, under the same class.
-        try:
-            found[payload.reference] = _exchange_decoder.decode(open_payload(payload))
-        except msgspec.DecodeError:
-            continue
-    return tuple(
-        Traced(entry, tuple(found[each] for each in entry.payloads if each in found))
-        for entry in entries
-    )
+async def read_steps(
+    database: Database, subjects: Subjects, correlation_id: str
+) -> tuple[Step, ...]:
+    """Every step so far, with the people in it named: the demo is all of them at once."""
+    async with database.connection() as connection:
+        found = await trace(connection, correlation_id, subjects=subjects)
+    return () if found is None else found.steps
 
 
 class Erp:
@@ -195,8 +161,3 @@ class Erp:
             answer.raise_for_status()
             found: dict[str, Any] = msgspec.json.decode(await answer.read(), type=dict[str, Any])
             return found
-
-
-def milliseconds(since: datetime, until: datetime) -> float:
-    """The time between two entries."""
-    return (until - since).total_seconds() * 1000

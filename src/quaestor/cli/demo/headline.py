@@ -6,13 +6,13 @@ Every figure is read from what happened: the database, the stored bytes, the rec
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from decimal import Decimal
 
-from quaestor.cli.demo.facts import Facts, SentOrder, Traced, milliseconds
+from quaestor.audit.exchange import WireExchange
+from quaestor.audit.trace import Step
+from quaestor.cli.demo.facts import Facts, SentOrder
 from quaestor.cli.demo.run import Found
-from quaestor.cli.telling import the_change
-from quaestor.connectors.kit.attempt import Exchange
+from quaestor.cli.telling import milliseconds, request_bytes, the_change
 from quaestor.model.crosswalk import CodeKind, Missing
 from quaestor.model.order import PurchaseOrder
 from quaestor.model.requisition import Requisition
@@ -49,14 +49,14 @@ def hops(found: Found, project: Project) -> Iterator[Hop]:
             f"{money(node.reserved)} of {node.node}, budget {money(node.budget)}",
             clock.at("reserve"),
         )
-    for traced in facts.trace:
-        if traced.entry.name == "approval_evidence":
-            facts_of = traced.entry.details
+    for step in facts.steps:
+        if step.name == "approval_evidence":
+            facts_of = step.details
             yield (
                 "approval",
                 f"{facts_of['outcome']} in {facts_of['decided_by']}: {facts_of['votes']}; "
                 "held against our own minimum",
-                clock.of(traced),
+                clock.of(step),
             )
     for order in facts.created:
         yield from _ordered(order, facts, requisition, project, clock)
@@ -67,9 +67,9 @@ def hops(found: Found, project: Project) -> Iterator[Hop]:
             f"{money(node.available)} available",
             clock.at("commit"),
         )
-    for traced in facts.trace:
-        if traced.entry.effect == "tell":
-            yield "told", f"{requisition.requester}: {traced.entry.details['text']}", ""
+    for step in facts.steps:
+        if step.effect == "tell":
+            yield "told", f"{requisition.requester}: {step.details['text']}", ""
     yield facts.outcome, f"correlation id {facts.correlation_id}", clock.at("step", "closed")
 
 
@@ -77,16 +77,15 @@ class _Clock:
     """Milliseconds since the requisition was received."""
 
     def __init__(self, facts: Facts) -> None:
-        self._trace = facts.trace
-        self._began: datetime = facts.trace[0].entry.at
+        self._steps = facts.steps
 
-    def of(self, traced: Traced) -> str:
-        return f"+{milliseconds(self._began, traced.entry.at):,.0f} ms"
+    def of(self, step: Step) -> str:
+        return f"+{milliseconds(self._steps[0], step):,.0f} ms"
 
     def at(self, effect: str, stage: str = "") -> str:
-        for traced in self._trace:
-            if traced.entry.effect == effect and stage in ("", traced.entry.stage_before):
-                return self.of(traced)
+        for step in self._steps:
+            if step.effect == effect and stage in ("", step.stage_before):
+                return self.of(step)
         return ""
 
 
@@ -128,15 +127,15 @@ def _ordered(
         f"{', '.join(_translated(purchase, requisition))}",
         "",
     )
-    begun = _entry(facts, "send", "begun", order.name)
+    begun = _step(facts, "send", "begun", order.name)
     yield (
         "intent",
         f"{len(order.payload):,} bytes committed before the first byte leaves, "
         f"key {order.key[:12]}…",
         clock.of(begun) if begun else "",
     )
-    answered = _entry(facts, "send", "applied", order.name)
-    change = the_change(answered.exchanges) if answered else None
+    answered = _step(facts, "send", "applied", order.name)
+    change = the_change(answered) if answered else None
     if change is None or answered is None:
         return
     yield "sent", _sent(change, purchase), ""
@@ -164,19 +163,18 @@ def _translated(purchase: PurchaseOrder, requisition: Requisition) -> list[str]:
     return [f"{ours} → {theirs}" for ours, theirs in pairs.items()]
 
 
-def _sent(change: Exchange, purchase: PurchaseOrder) -> str:
+def _sent(change: WireExchange, purchase: PurchaseOrder) -> str:
     path = change.target.partition("?")[0]
     return (
-        f"{change.method} …/{path.rpartition('/')[2]}, {len(change.request_body):,} bytes, "
+        f"{change.method} …/{path.rpartition('/')[2]}, {request_bytes(change):,} bytes, "
         f"{len(purchase.lines)} items, {money(purchase.total, purchase.currency)}"
     )
 
 
-def _entry(facts: Facts, effect: str, outcome: str, name: str) -> Traced | None:
-    for traced in facts.trace:
-        entry = traced.entry
-        if (entry.effect, entry.outcome, entry.name) == (effect, outcome, name):
-            return traced
+def _step(facts: Facts, effect: str, outcome: str, name: str) -> Step | None:
+    for step in facts.steps:
+        if (step.effect, step.outcome, step.name) == (effect, outcome, name):
+            return step
     return None
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from quaestor.cli.demo.headline import amounts
 from quaestor.cli.demo.run import CASES, Found
 from quaestor.cli.telling import told
-from quaestor.cli.tracing import step
 
 __all__ = ["result", "verdict"]
 
@@ -44,7 +43,7 @@ def verdict(found: Sequence[Found], in_erp: int) -> list[str]:
 
 def _not_shown(one: Found) -> str | None:
     """A fault that did not take place proves nothing."""
-    seen = [(traced.entry.effect, traced.entry.outcome) for traced in one.facts.trace]
+    seen = [(step.effect, step.outcome) for step in one.facts.steps]
     needed = {
         "lost-answer": [("send", "ambiguous"), ("look", "applied")],
         "killed-worker": [("send", "lost"), ("look", "applied")],
@@ -76,7 +75,7 @@ def result(headline: Found, others: Sequence[Found], wrong: Sequence[str]) -> di
             if evidence is not None
         ],
         "budget": amounts(facts),
-        "trace": [step(traced.entry, traced.exchanges) for traced in facts.trace],
+        "trace": facts.steps,
         "order_groups": headline.counted.order_groups,
         "erp_documents": len(headline.counted.documents),
         "duplicates": headline.counted.duplicates,
@@ -95,11 +94,7 @@ def _other(one: Found) -> dict[str, Any]:
         "erp_documents": len(one.counted.documents),
         "duplicates": one.counted.duplicates,
         "purchase_orders": [_order(document) for document in one.counted.documents],
-        "happened": [
-            told(traced.entry, traced.exchanges)
-            for traced in one.facts.trace
-            if traced.entry.effect in _WORTH_TELLING
-        ],
+        "happened": [told(step) for step in one.facts.steps if step.effect in _WORTH_TELLING],
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,9 @@ import aiohttp
 import msgspec
 
 from quaestor.app import Application
-from quaestor.cli.children import Child
-from quaestor.cli.demo.facts import Erp, Facts, Traced, read_facts, read_trace
+from quaestor.audit.subjects import Subjects, deployment_key
+from quaestor.audit.trace import Step
+from quaestor.cli.demo.facts import Erp, Facts, read_facts, read_steps
 from quaestor.cli.output import Failed
 from quaestor.cli.supervise import Supervisor
 from quaestor.connectors.coupa.mapping import Mapped
@@ -88,7 +89,7 @@ class Found(msgspec.Struct, frozen=True):
 class Listener(Protocol):
     """Who is told what happens while it happens."""
 
-    def heard(self, seconds: float, case: str, traced: Traced) -> None:
+    def heard(self, seconds: float, case: str, step: Step) -> None:
         """An entry appeared in the trail of a case, so long after the trouble began."""
         ...
 
@@ -101,7 +102,7 @@ class Demo:
     """The run. Use as an async context; `start` comes first."""
 
     app: Application
-    worker: Child
+    subjects: Subjects
     erp: Erp
 
     def __init__(self, supervisor: Supervisor, examples: Path, listener: Listener) -> None:
@@ -126,25 +127,20 @@ class Demo:
         `anew` drops what an earlier demo left in the database.
         """
         supervisor = self.supervisor
-        database_s, erp_s = await asyncio.gather(
-            _timed(supervisor.start_database(anew=anew)), _timed(supervisor.start_simulators())
-        )
+        await supervisor.start({WORKER: "after_send:2"}, anew=anew)
         if ERP not in supervisor.systems:
             raise Failed(f"The project has no simulated system {ERP!r}; the demo counts in it.")
-        await supervisor.release()
-        began = time.monotonic()
-        self.worker, self.app = await asyncio.gather(
-            supervisor.start_worker(WORKER, crash_at="after_send:2"), supervisor.application()
-        )
-        worker_s = time.monotonic() - began
-        await self._closing.enter_async_context(self.app)
+        self.app = await self._closing.enter_async_context(await supervisor.application())
+        self.subjects = Subjects(deployment_key(supervisor.place.audit_key_file))
         session = await self._closing.enter_async_context(aiohttp.ClientSession())
         self.erp = Erp(supervisor.systems[ERP], session)
-        simulator = supervisor.processes[f"simulator of {ERP}"]
+        processes, took_s = supervisor.processes, supervisor.took_s
+        simulator = f"simulator of {ERP}"
+        at = f"our simulator, process {processes[simulator]}, {self.erp.ready.url}"
         return [
-            ("database", f"PostgreSQL, embedded, in {supervisor.place.data}", database_s),
-            ("SAP", f"our simulator, process {simulator}, {self.erp.ready.url}", erp_s),
-            ("worker", f"process {self.worker.pid}", worker_s),
+            ("database", f"PostgreSQL, embedded, in {supervisor.place.data}", took_s["database"]),
+            ("SAP", at, took_s[simulator]),
+            ("worker", f"process {processes[WORKER]}", took_s[WORKER]),
         ]
 
     # --- the main job ---------------------------------------------------------------------------
@@ -183,10 +179,11 @@ class Demo:
         ]
 
     async def _kill(self, began: float) -> None:
-        code = await asyncio.wait_for(self.worker.wait(), PATIENCE_S)
+        worker = self.supervisor.child(WORKER)
+        code = await asyncio.wait_for(worker.wait(), PATIENCE_S)
         if code != _KILLED:
             raise Failed(f"The worker was to be killed, and ended with {code}.")
-        what = f"kill -9 of worker process {self.worker.pid}, right after its last byte was sent"
+        what = f"kill -9 of worker process {worker.pid}, right after its last byte was sent"
         self._listener.happened(time.monotonic() - began, "killed-worker", what)
 
     async def _both_dropped(self) -> bool:
@@ -257,15 +254,16 @@ class Demo:
         for case in CASES:
             if case not in self.taken:
                 continue
-            for traced in await read_trace(
-                self.app.database, self.taken[case].taken.correlation_id
-            ):
-                if traced.entry.id not in self._seen:
-                    self._seen.add(traced.entry.id)
-                    self._listener.heard(time.monotonic() - began, case, traced)
+            correlation_id = self.taken[case].taken.correlation_id
+            for step in await read_steps(self.app.database, self.subjects, correlation_id):
+                if step.entry not in self._seen:
+                    self._seen.add(step.entry)
+                    self._listener.heard(time.monotonic() - began, case, step)
 
     async def _facts(self, case: str) -> Facts:
-        return await read_facts(self.app.database, self.taken[case].taken.document_id)
+        return await read_facts(
+            self.app.database, self.subjects, self.taken[case].taken.document_id
+        )
 
     async def count(self, case: str) -> Counted:
         """Count in the ERP, by the posting key of each order group of the requisition."""
@@ -277,9 +275,3 @@ class Demo:
             documents.extend(found)
             duplicates += max(0, len(found) - 1)
         return Counted(len(facts.created), tuple(documents), duplicates)
-
-
-async def _timed(work: Coroutine[Any, Any, None]) -> float:
-    began = time.monotonic()
-    await work
-    return time.monotonic() - began

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from quaestor.cli.demo.facts import Traced, milliseconds
+from quaestor.audit.trace import Step
 from quaestor.cli.demo.headline import Hop, money
 from quaestor.cli.demo.run import CASES, Found
 from quaestor.cli.output import Output
-from quaestor.cli.telling import told
+from quaestor.cli.telling import timeline, told
 
 __all__ = ["Teller"]
 
@@ -54,18 +52,15 @@ class Teller:
 
     # --- trouble, as it happens -----------------------------------------------------------------
 
-    def heard(self, seconds: float, case: str, traced: Traced) -> None:
+    def heard(self, seconds: float, case: str, step: Step) -> None:
         """One entry of the trail, where it is one of those that tell the story."""
-        entry = traced.entry
-        if entry.effect in _DULL or (
-            entry.effect == "step" and not entry.outcome.startswith("done:")
-        ):
+        if step.effect in _DULL or (step.effect == "step" and not step.outcome.startswith("done:")):
             return
-        if entry.effect == "receive" or (entry.effect, entry.outcome) == ("send", "begun"):
+        if step.effect == "receive" or (step.effect, step.outcome) == ("send", "begun"):
             return
-        if case in ("two-suppliers", "split-line") and entry.effect != "send":
+        if case in ("two-suppliers", "split-line") and step.effect != "send":
             return
-        self.happened(seconds, case, told(entry, traced.exchanges))
+        self.happened(seconds, case, told(step))
 
     def happened(self, seconds: float | None, case: str, what: str) -> None:
         """One thing that happened to one requisition, so long after the trouble began."""
@@ -79,9 +74,11 @@ class Teller:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def timeline(self, trace: Sequence[Traced]) -> None:
+    # --- the end --------------------------------------------------------------------------------
+
+    def timeline(self, steps: Sequence[Step]) -> None:
         """The trail of one requisition, from its receipt on."""
-        timeline(self._out, trace)
+        timeline(self._out, steps)
 
     def counted(self, found: Sequence[Found]) -> None:
         """The table of what was counted in the ERP."""
@@ -102,19 +99,3 @@ class Teller:
                 str(one.counted.duplicates),
             )
         self._out.say(table)
-
-
-def timeline(output: Output, trace: Sequence[Traced]) -> None:
-    """One line for each entry: milliseconds since the first, system, what."""
-    if not trace:
-        return
-    began: datetime = trace[0].entry.at
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=10, justify="right", style="dim", no_wrap=True)
-    grid.add_column(min_width=8, style="cyan", no_wrap=True)
-    grid.add_column(ratio=1, overflow="fold")
-    for each in trace:
-        since = f"+{milliseconds(began, each.entry.at):,.0f} ms"
-        actor = each.entry.system or "quaestor"
-        grid.add_row(since, escape(actor), Text(told(each.entry, each.exchanges)))
-    output.say(grid)

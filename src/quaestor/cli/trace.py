@@ -1,0 +1,58 @@
+"""`quaestor trace`: every step of one document, from its receipt to its order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quaestor.cli.output import Failed, Json, Output, command
+from quaestor.cli.place import AuditKey, Data, Dsn, Opened
+from quaestor.cli.reading import in_database
+
+if TYPE_CHECKING:
+    from quaestor.audit.trace import Trace
+    from quaestor.store import Database
+
+__all__ = ["trace"]
+
+
+@command
+def trace(
+    asked: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="Correlation id, document id, posting key, or a number anywhere."
+        ),
+    ],
+    data: Data = None,
+    dsn: Dsn = None,
+    audit_key: AuditKey = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="Name people, for those who may know.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """System, actor, before and after, versions, and what went over the wire."""
+    from quaestor.cli.telling import timeline
+
+    output = Output(as_json=as_json)
+
+    async def read(opened: Opened, database: Database) -> Trace | None:
+        from quaestor.audit.subjects import Subjects
+        from quaestor.audit.trace import trace as read_trace
+
+        subjects = Subjects(opened.audit_key(audit_key)) if names else None
+        async with database.connection() as connection:
+            return await read_trace(connection, asked, subjects=subjects)
+
+    found = in_database(data, dsn, read)
+    if found is None:
+        raise Failed(f"Nothing here leads from {asked} to a document.", code="trace_unknown")
+    output.say(f"{found.correlation_id}, found by its {found.matched}")
+    timeline(output, found.steps)
+    for other in found.others:
+        output.say(f"{asked} also leads to {other}")
+    if found.truncated:
+        output.say("There are more steps than are shown.")
+    output.result(found)

@@ -1,0 +1,62 @@
+"""The life of a worker process: the engine, the keeping of the trail, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import structlog
+
+from quaestor.app import Application
+from quaestor.audit.keeper import Keeper
+from quaestor.cli.keeping import checkpointer
+from quaestor.cli.output import Output
+from quaestor.model.refusal import Refusal
+from quaestor.project.load import load_project
+from quaestor.runtime.crash import crash_hook, no_crash
+
+if TYPE_CHECKING:
+    from quaestor.cli.work import Worker
+
+__all__ = ["run_worker"]
+
+_APPLICATION_CHARS_MAX = 63
+
+_log = structlog.get_logger(__name__)
+
+
+async def run_worker(worker: Worker, output: Output) -> None:
+    """Work until SIGTERM or SIGINT; the ready line is said when the engine may begin."""
+    project = load_project(worker.project)
+    deployment = project.settings.deployment.name
+    signing = checkpointer(deployment, worker.signing_key, worker.checkpoints)
+    if not worker.checkpoints:
+        _log.warning("checkpoints_stay_here", instead="name a folder with --checkpoints")
+    app = await Application.open(
+        project,
+        worker.opened.dsn,
+        audit_key=worker.audit_key,
+        simulated=worker.systems,
+        application_name=f"quaestor {worker.name}"[:_APPLICATION_CHARS_MAX],
+    )
+    async with app:
+        at = crash_hook(worker.crash_at) if worker.crash_at else no_crash
+        engine = await app.engine(worker.name, at=at)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, engine.stop)
+        keeping = asyncio.create_task(Keeper(app.database, signing, on_alarm=_alarm).run(stop))
+        output.say(f"{worker.name} is at work, process {os.getpid()}")
+        output.result({"worker": worker.name, "pid": os.getpid()})
+        try:
+            await engine.run()
+        finally:
+            stop.set()
+            await keeping
+
+
+def _alarm(refusal: Refusal) -> None:
+    _log.error(refusal.code, owner=refusal.owner, **refusal.details)

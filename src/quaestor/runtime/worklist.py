@@ -1,0 +1,88 @@
+"""The worklist: what is parked, with whom, why, since when, and what he can do about it.
+
+Reads go straight to the rows; acts go through `actions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from quaestor.flows.kit.step import Park
+from quaestor.model.refusal import REFUSALS, Owner
+from quaestor.store import Connection
+
+__all__ = ["ITEMS_MAX", "WorklistItem", "read_worklist"]
+
+ITEMS_MAX = 1000
+
+_PARKED = """
+select d.id as document_id, d.type, d.entity, d.number, d.correlation_id, w.stage, w.parked,
+       w.parked_at, extract(epoch from quaestor.clock() - w.parked_at) as age_s
+from quaestor.work w join quaestor.document d on d.id = w.document_id
+where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
+  and ($2::text is null or w.entity = $2)
+order by w.parked_owner, w.parked_at limit $3
+"""
+
+_park_decoder = msgspec.json.Decoder(Park)
+
+
+class WorklistItem(msgspec.Struct, frozen=True):
+    """One document that waits for a person. `age_s` is how long it has waited, in seconds.
+
+    `ways_out` are the actions offered; `details` belong to the refusal and are safe to show.
+    """
+
+    document_id: int
+    type: str
+    entity: str
+    number: str
+    correlation_id: str
+    stage: str
+    owner: Owner
+    refusal: str
+    meaning: str
+    details: Mapping[str, str]
+    ways_out: tuple[str, ...]
+    parked_at: datetime
+    age_s: int
+
+
+async def read_worklist(
+    connection: Connection,
+    *,
+    owner: Owner | None = None,
+    entity: str | None = None,
+    limit: int = ITEMS_MAX,
+) -> list[WorklistItem]:
+    """What is parked, by owner, the oldest first; `limit` at most."""
+    rows = await connection.fetch(_PARKED, owner, entity, min(limit, ITEMS_MAX))
+    found = []
+    for row in rows:
+        parked = _park_decoder.decode(row["parked"])
+        refusal = parked.refusal
+        kind = REFUSALS.get(refusal.code)
+        age_s: Decimal = row["age_s"]
+        found.append(
+            WorklistItem(
+                document_id=row["document_id"],
+                type=row["type"],
+                entity=row["entity"],
+                number=row["number"],
+                correlation_id=row["correlation_id"],
+                stage=row["stage"],
+                owner=parked.owner,
+                refusal=refusal.code,
+                # A code of an earlier release may have left the table; the document stays.
+                meaning=kind.meaning if kind is not None else "",
+                details=refusal.details,
+                ways_out=parked.ways_out,
+                parked_at=row["parked_at"],
+                age_s=int(age_s),
+            )
+        )
+    return found
