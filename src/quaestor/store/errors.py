@@ -65,4 +65,6 @@ def is_storage_trouble(error: BaseException) -> bool:
     """Whether the store is in trouble, and not what was to be stored: asking again is right."""
     if isinstance(error, asyncpg.DataError):
         return False
-    return isinstance(error, StoreError | OSError | TimeoutError | asyncpg.InterfaceError)
+    # asyncpg calls it internal when the server ends a connection in the middle of its work.
+    troubles = StoreError | OSError | TimeoutError | asyncpg.InterfaceError
+    return isinstance(error, troubles | asyncpg.InternalClientError)
