@@ -14,8 +14,7 @@ import random
 import re
 import secrets
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -27,7 +26,7 @@ import msgspec
 from quaestor.connectors.kit.kind import SimulatorOptions
 from quaestor.connectors.kit.simulator import SimAnswer, SimRequest, json_answer
 from quaestor.connectors.sap_s4.config import SERVICE_PATH
-from quaestor.connectors.sap_s4.simulator_filter import Term, matches, parsed
+from quaestor.connectors.sap_s4.simulator_filter import matches, parsed
 from quaestor.connectors.sap_s4.simulator_rules import (
     NAVIGATIONS,
     Refusal400,
@@ -36,12 +35,12 @@ from quaestor.connectors.sap_s4.simulator_rules import (
     checked,
     metadata,
 )
+from quaestor.connectors.sap_s4.simulator_store import REFERENCES, OrderBook, value_of
 
 __all__ = ["SapSimulator", "SapSimulatorOptions"]
 
 NAMESPACE = "API_PURCHASEORDER_PROCESS_SRV"
 _KEY = re.compile(r"A_PurchaseOrder\('([^']{1,10})'\)")
-_REFERENCES = ("CorrespncExternalReference", "CorrespncInternalReference")
 _BELOW = ("to_AccountAssignment", "to_ScheduleLine", "to_PurchaseOrderItemNote")
 
 
@@ -61,25 +60,6 @@ class SapSimulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     token_life_s: float = 1800.0
     page_size: int = 5
     first_number: int = 4_500_000_000
-
-
-class _Stored(msgspec.Struct):
-    document: dict[str, Any]
-    visible_at: float
-
-
-def _counted(number: str, stored: _Stored, now: float) -> dict[str, Any]:
-    """A document as the control port shows it."""
-    document = stored.document
-    items = document["to_PurchaseOrderItem"]
-    return {
-        "number": number,
-        "reference": next((document[field] for field in _REFERENCES if document[field]), ""),
-        "deleted": all(row["PurchasingDocumentDeletionCode"] for row in items),
-        "visible": stored.visible_at <= now,
-        "value": str(_value_of(items)),
-        "document": document,
-    }
 
 
 class SapSimulator:
@@ -111,8 +91,7 @@ class SapSimulator:
 
     def reset(self) -> None:
         self._chance = random.Random(self._seed)
-        self._orders: dict[str, _Stored] = {}
-        self._by_reference: defaultdict[str, list[str]] = defaultdict(list)
+        self._orders = OrderBook()
         self._next_number = self._options.first_number
         self._sessions: dict[str, tuple[str, float]] = {}
         self._handed_out: list[str] = []
@@ -121,27 +100,17 @@ class SapSimulator:
         self._sessions.clear()
 
     def documents(self, reference: str | None) -> list[dict[str, Any]]:
-        now = self._now()
-        if not reference:
-            numbers = list(self._orders)
-        else:
-            numbers = self._by_reference.get(reference[:12], [])
-        return [_counted(number, self._orders[number], now) for number in numbers]
+        return self._orders.counted(reference, self._now())
 
     def edit(self, number: str, changes: Mapping[str, Any]) -> bool:
         """`items` changes every item's fields, all else the header's."""
-        stored = self._orders.get(number)
-        if stored is None:
+        document = self._orders.get(number)
+        if document is None:
             return False
-        header = dict(changes)
-        for item in stored.document["to_PurchaseOrderItem"]:
+        for item in document["to_PurchaseOrderItem"]:
             item.update(changes.get("items") or {})
-        header.pop("items", None)
-        stored.document.update(header)
-        # A person may type over the reference: from then on it is found under the new one.
-        for numbers in self._by_reference.values():
-            numbers[:] = [one for one in numbers if one != number]
-        self._index(number, stored.document)
+        header = {name: value for name, value in changes.items() if name != "items"}
+        self._orders.change(number, {**document, **header})
         return True
 
     # --- HTTP -----------------------------------------------------------------------------------
@@ -194,10 +163,10 @@ class SapSimulator:
         if segment == "A_PurchaseOrder":
             return self._listed(request)
         if match is not None:
-            stored = self._orders.get(match[1])
-            if stored is None or stored.visible_at > self._now():
+            document = self._orders.get(match[1], self._now())
+            if document is None:
                 return _error(request, 404, "/IWBEP/CM_MGW_RT/020", "Resource not found")
-            return _shown(request, 200, self._entry(request, stored.document))
+            return _shown(request, 200, self._entry(request, document))
         return _error(request, 404, "/IWBEP/CM_MGW_RT/021", "Resource not found for the segment")
 
     def _listed(self, request: SimRequest) -> SimAnswer:
@@ -207,11 +176,12 @@ class SapSimulator:
                 "/IWBEP/CM_MGW_RT/176", f"Query option {min(unknown)} is not supported"
             )
         terms = parsed(request.query.get("$filter", ""))
-        now = self._now()
+        # Found by the reference that is asked for, as a database with an index would.
+        asked = (str(term.value) for term in terms if term.field in REFERENCES and term.value)
         hits = [
-            stored.document
-            for stored in self._candidates(terms)
-            if stored.visible_at <= now and matches(terms, stored.document)
+            document
+            for document in self._orders.seen(next(asked, None), self._now())
+            if matches(terms, document)
         ]
         top = _count(request.query.get("$top"), len(hits))
         start = _count(request.query.get("$skiptoken"), 0)
@@ -222,18 +192,6 @@ class SapSimulator:
         if end < min(top, len(hits)):
             page["__next"] = _next_page(request, end)
         return _shown(request, 200, page)
-
-    def _candidates(self, terms: Sequence[Term]) -> Sequence[_Stored]:
-        """Those of the reference that is asked for, as a database with an index would."""
-        for term in terms:
-            if term.field in _REFERENCES and isinstance(term.value, str) and term.value:
-                numbers = self._by_reference.get(term.value, ())
-                return [self._orders[number] for number in numbers]
-        return list(self._orders.values())
-
-    def _index(self, number: str, document: Mapping[str, Any]) -> None:
-        for reference in {document[field] for field in _REFERENCES} - {""}:
-            self._by_reference[reference].append(number)
 
     # --- login and tokens -----------------------------------------------------------------------
 
@@ -288,8 +246,7 @@ class SapSimulator:
         self._next_number += 1
         document = self._document(number, order)
         delay_s = self._settle_s * self._chance.uniform(0.5, 1.0)
-        self._orders[number] = _Stored(document, self._now() + delay_s)
-        self._index(number, document)
+        self._orders.put(number, document, self._now() + delay_s)
         everything = "to_PurchaseOrderItem," + ",".join(
             f"to_PurchaseOrderItem/{name}" for name in _BELOW
         )
@@ -302,7 +259,7 @@ class SapSimulator:
         midnight_ms = int(now.timestamp() // 86_400) * 86_400_000
         changed = f"/Date({int(now.timestamp() * 1000)}+0000)/"
         items = [self._item(number, order, item) for item in order["to_PurchaseOrderItem"]]
-        above = _value_of(items) > Decimal(self._options.release_above)
+        above = value_of(items) > Decimal(self._options.release_above)
         return {
             **blank("A_PurchaseOrderType"),
             "PurchaseOrderDate": f"/Date({midnight_ms})/",
@@ -372,16 +329,17 @@ class SapSimulator:
         }
 
     def _deleted(self, request: SimRequest, number: str) -> SimAnswer:
-        stored = self._orders.get(number)
-        if stored is None:
+        document = self._orders.get(number)
+        if document is None:
             return _error(request, 404, "/IWBEP/CM_MGW_RT/020", "Resource not found")
-        items = stored.document["to_PurchaseOrderItem"]
+        items = document["to_PurchaseOrderItem"]
         if all(item["PurchasingDocumentDeletionCode"] == "L" for item in items):
             raise Refusal400("06/115", f"Purchase order {number} is already deleted")
         if any(item["IsCompletelyDelivered"] or item["IsFinallyInvoiced"] for item in items):
             raise Refusal400("06/116", f"Purchase order {number} has follow-on documents")
         for item in items:
             item["PurchasingDocumentDeletionCode"] = "L"
+        self._orders.change(number, document)
         return SimAnswer(204)
 
     def _entry(
@@ -413,18 +371,6 @@ def _entity(entity: str, row: Mapping[str, Any], paths: set[str], uri: str) -> d
         else:
             entry[name] = {"__deferred": {"uri": f"{uri}/{name}"}}
     return entry
-
-
-def _value_of(items: list[dict[str, Any]]) -> Decimal:
-    return sum(
-        (
-            Decimal(item["OrderQuantity"])
-            * Decimal(item["NetPriceAmount"])
-            / Decimal(item["NetPriceQuantity"])
-            for item in items
-        ),
-        Decimal(0),
-    )
 
 
 def _count(text: str | None, default: int) -> int:
