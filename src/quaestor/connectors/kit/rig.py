@@ -33,7 +33,6 @@ from quaestor.security.secrets import Secret
 __all__ = ["CANARY", "ContractBroken", "Rig", "Subject", "require"]
 
 CANARY = "canary-7f3a91-never-shown"
-FOUND_WITHIN_S = 5.0
 
 
 class ContractBroken(AssertionError):
@@ -53,7 +52,8 @@ class Subject:
     `system` makes the table `[systems.NAME]` from address and simulator's credentials, secrets
     by any reference. `order` makes the create command of a posting key; `refused` one that the
     vendor refuses. `creates` is how a creating request begins (`POST /orders`). `options` are
-    the simulator's own; they must make `CANARY` its password or token.
+    the simulator's own; they must make `CANARY` its password or token. `found_within_s` is how
+    long a look-up may take to show what stands there.
     """
 
     kind: ConnectorKind
@@ -62,6 +62,7 @@ class Subject:
     refused: Callable[[str], Command]
     creates: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    found_within_s: float = 5.0
 
     @property
     def creates_method(self) -> str:
@@ -155,11 +156,10 @@ class Rig:
             finally:
                 self.exchanges.extend(attempt.exchanges)
 
-    async def found(
-        self, command: Command, *, within_s: float = FOUND_WITHIN_S
-    ) -> Found | NotKnown:
+    async def found(self, command: Command, *, within_s: float | None = None) -> Found | NotKnown:
         """Look until something is found, or the time for it is over."""
-        deadline = time.monotonic() + within_s
+        wait_s = self.subject.found_within_s if within_s is None else within_s
+        deadline = time.monotonic() + wait_s
         while True:
             found = await self.find(command)
             if not isinstance(found, Absent) or time.monotonic() >= deadline:
