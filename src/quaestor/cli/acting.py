@@ -39,7 +39,7 @@ def cancel(
     dsn: Dsn = None,
     as_json: Json = False,
 ) -> None:
-    """Cancel a document at whatever stage it is, also what it left in the ledger."""
+    """Cancel a document, also what it left in the ledger."""
     from quaestor.actions.cancel import cancel as ask
 
     async def act(connection: Connection, found: DocumentRef, request: str) -> Asked:
@@ -57,7 +57,7 @@ def retry(
     dsn: Dsn = None,
     as_json: Json = False,
 ) -> None:
-    """Try a parked document again, after what was in its way has been put right."""
+    """Try a parked document again, once its obstacle is gone."""
     from quaestor.actions.retry import NothingParked
     from quaestor.actions.retry import retry as ask
 

@@ -6,14 +6,23 @@ many processes stay quick.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
+from quaestor.cli.about import migrate, schemas, version
+from quaestor.cli.acting import cancel, retry
+from quaestor.cli.audit import audit
 from quaestor.cli.bench import bench, bench_ledger
 from quaestor.cli.demo.command import demo
+from quaestor.cli.project import connector, project, release
+from quaestor.cli.recover import recover
 from quaestor.cli.simulator import simulator
 from quaestor.cli.submit import submit
+from quaestor.cli.trace import trace
 from quaestor.cli.up import down, up
 from quaestor.cli.work import work
+from quaestor.cli.worklist import worklist
 
 __all__ = ["app"]
 
@@ -22,12 +31,34 @@ app = typer.Typer(
     name="quaestor",
     help="The controlled exchange layer between procurement, approval and ERP systems.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-for _run in (demo, up, down, work, submit):
-    app.command()(_run)
-app.add_typer(simulator, name="simulator")
-app.command()(bench)
+# In the order in which somebody meets them.
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    demo,
+    up,
+    down,
+    submit,
+    trace,
+    worklist,
+    cancel,
+    retry,
+    release,
+    work,
+    migrate,
+    recover,
+    schemas,
+    bench,
+    version,
+)
+_GROUPS = {"audit": audit, "project": project, "connector": connector, "simulator": simulator}
+
+for _command in _COMMANDS:
+    app.command()(_command)
+for _name, _group in _GROUPS.items():
+    app.add_typer(_group, name=_name)
 app.command("bench-ledger", hidden=True)(bench_ledger)

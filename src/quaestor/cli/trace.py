@@ -33,7 +33,10 @@ def trace(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """System, actor, before and after, versions, and what went over the wire."""
+    """Show every step of one document.
+
+    With --json: system, actor, before and after, versions, and what went over the wire.
+    """
     from quaestor.cli.telling import timeline
 
     output = Output(as_json=as_json)

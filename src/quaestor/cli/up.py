@@ -31,7 +31,11 @@ def up(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Start database, schema, release, simulators and workers; run until SIGTERM or Ctrl-C."""
+    """Start a whole deployment on this machine.
+
+    Database, schema, release, simulators and workers run until SIGTERM or Ctrl-C. A worker that
+    dies is started again.
+    """
     from quaestor.cli.logs import begin_logging
 
     begin_logging(as_json=as_json)
@@ -75,7 +79,7 @@ async def _up(path: Path, place: Place, dsn: str | None, workers: int, output: O
 
 @command
 def down(data: DataDir, as_json: Json = False) -> None:
-    """Stop what `up` or `demo` started from this data directory, also what they left behind."""
+    """Stop what `up` or `demo` started, or left behind."""
     from quaestor.cli.supervise import stop_what_is_left
     from quaestor.store.embedded import stop_left_behind
 

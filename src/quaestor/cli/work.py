@@ -66,7 +66,10 @@ def work(
     as_json: Json = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log in JSON.")] = False,
 ) -> None:
-    """Work until SIGTERM or Ctrl-C, then let what is on the wire come back."""
+    """Run one worker.
+
+    It works until SIGTERM or Ctrl-C, and then lets what is on the wire come back.
+    """
     import uvloop
 
     # Before the deployment is waited for: reading all this code takes longer than anything else.

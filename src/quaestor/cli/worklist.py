@@ -28,7 +28,7 @@ def worklist(
     entity: Annotated[str, typer.Option(help="Of one legal entity only.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Parked documents by owner: the refusal, how long ago, and the ways out."""
+    """Show what waits for a person: why, how long, and the ways out."""
     from rich.table import Table
 
     if owner and owner not in _OWNERS:

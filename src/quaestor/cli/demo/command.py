@@ -32,7 +32,11 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """A requisition becomes exactly one SAP order: plainly, then under every kind of trouble."""
+    """Show requisitions becoming exactly one order each.
+
+    First hop by hop, then with a lost answer, a killed worker and a cancellation in doubt. All of
+    it runs on this machine; at a terminal it stays up until Ctrl-C.
+    """
     from quaestor.cli.demo.session import Session
 
     stays = not (once or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
