@@ -19,6 +19,7 @@ SHARED = {
     "epoch",
     "migration",
     "outcome_spool",
+    "stream",
     "release",
     "release_current",
     "system_state",

@@ -36,7 +36,11 @@ __all__ = [
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """One version of a business document, as its source states it, in canonical form."""
+    """One version of a business document, as its source states it, in canonical form.
+
+    A source that numbers no versions says `numbered=False`: what differs from the newest content
+    that we have is the next version then.
+    """
 
     document_type: str
     entity: str
@@ -50,6 +54,7 @@ class Inbound(msgspec.Struct, frozen=True):
     received_from: str
     correlation_id: str | None = None
     source_bytes: bytes = b""
+    numbered: bool = True
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -74,12 +79,15 @@ on conflict (type, source_system, source_id) do nothing
 returning id, created_at
 """
 _KNOWN = """
-select d.id, d.entity, d.correlation_id, b.content_hash as same_hash,
-       (select max(version) from quaestor.document_body where document_id = d.id) as newest,
-       quaestor.clock() as now
+select d.id, d.entity, d.correlation_id, b.content_hash as same_hash, n.version as newest,
+       n.content_hash as newest_hash, quaestor.clock() as now
 from quaestor.document d
+join lateral (select version, content_hash from quaestor.document_body
+              where document_id = d.id order by version desc limit 1) n on true
 left join quaestor.document_body b on b.document_id = d.id and b.version = $4
 where d.type = $1 and d.source_system = $2 and d.source_id = $3
+-- Two deliveries at once must not both become the next version.
+for no key update of d
 """
 _BODY = """
 insert into quaestor.document_body
@@ -144,7 +152,11 @@ async def _take_in_known(
     )
     assert row is not None
     document_id, correlation_id = row["id"], row["correlation_id"]
-    if row["same_hash"] is not None:
+    if not inbound.numbered:
+        if row["newest_hash"] == inbound.content_hash:
+            return Taken(document_id, correlation_id, "known")
+        inbound = _numbered(inbound, row["newest"] + 1)
+    elif row["same_hash"] is not None:
         same = row["same_hash"] == inbound.content_hash
         return Taken(document_id, correlation_id, "known" if same else "differs")
     if inbound.version < row["newest"]:
@@ -162,6 +174,11 @@ async def _take_in_known(
         connection, recorder, flow, release, inbound, document_id, correlation_id, row["now"]
     )
     return Taken(document_id, correlation_id, "changed")
+
+
+def _numbered(inbound: Inbound, version: int) -> Inbound:
+    body = msgspec.structs.replace(inbound.body, version=version)
+    return msgspec.structs.replace(inbound, version=version, body=body)
 
 
 async def _insert_body(

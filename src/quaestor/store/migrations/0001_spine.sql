@@ -151,6 +151,44 @@ create table quaestor.inbox (
 create index inbox_waiting on quaestor.inbox (document_id, id) where consumed_at is null;
 call quaestor.guard_rows('quaestor.inbox');
 
+-- --- streams that are asked for what changed, and what came that could not be understood ---------
+
+-- One worker at a time asks a stream; the cursor moves in the transaction that took its items in.
+create table quaestor.stream (
+    system      text not null,
+    name        text not null,
+    cursor      text,
+    due_at      timestamptz not null,
+    lease_until timestamptz not null default '-infinity',
+    fence       bigint not null default 0,
+    asked_at    timestamptz,
+    answered_at timestamptz,
+    trouble     text not null default '',
+    primary key (system, name)
+);
+
+-- Nothing that comes is lost: what no mapping understands stands here until a person clears it.
+-- `entity` is empty where not even that could be read; only workers see such a row.
+create table quaestor.inbound_refused (
+    id          bigint generated always as identity primary key,
+    entity      text not null,
+    system      text not null,
+    stream      text not null,
+    event_id    text not null,
+    source_id   text not null,
+    owner       text not null,
+    code        text not null,
+    refusals    bytea not null,
+    body        bytea not null,
+    received_at timestamptz not null,
+    times       integer not null default 1,
+    cleared_at  timestamptz,
+    unique (system, stream, event_id)
+);
+create index inbound_refused_open on quaestor.inbound_refused (received_at)
+    where cleared_at is null;
+call quaestor.guard_rows('quaestor.inbound_refused');
+
 -- --- intents: what is sent, committed before the first byte leaves -------------------------------
 
 create table quaestor.intent (
@@ -311,3 +349,5 @@ grant select on
     quaestor.crossref, quaestor.approval_request, quaestor.budget_balance, quaestor.budget_entry,
     quaestor.release, quaestor.release_current, quaestor.system_state, quaestor.epoch
     to quaestor_gateway, quaestor_reader;
+grant select, insert, update on quaestor.stream, quaestor.inbound_refused to quaestor_worker;
+grant select on quaestor.inbound_refused to quaestor_gateway, quaestor_reader;

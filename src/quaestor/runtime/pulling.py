@@ -1,0 +1,234 @@
+"""Pulling: ask systems for what changed, take each item in once, keep what is not understood.
+
+Asking with a cursor acknowledges everything before it (DESIGN §4). So a cursor is stored in the
+transaction that took its items in, and the system is asked with it only afterwards: what was
+delivered and not recorded is delivered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+import structlog
+
+from quaestor.connectors.kit.contract import Delivered, NotKnown, Page, Pulls
+from quaestor.flows.kit.flow import Flow
+from quaestor.model.event import Event
+from quaestor.model.refusal import Refusal
+from quaestor.runtime.receiving import Inbound, take_in, tell_document
+from quaestor.runtime.recording import Recorder
+from quaestor.store import Connection, Database, is_storage_trouble
+
+__all__ = ["ForDocument", "NotUnderstood", "Puller", "Stream", "Translated"]
+
+_BEGIN = """
+insert into quaestor.stream (system, name, due_at) values ($1, $2, quaestor.clock())
+on conflict (system, name) do nothing
+"""
+_CLAIM = """
+update quaestor.stream
+set lease_until = quaestor.clock() + $3::interval, fence = fence + 1, asked_at = quaestor.clock()
+where system = $1 and name = $2 and due_at <= quaestor.clock()
+  and lease_until < quaestor.clock()
+returning cursor, fence
+"""
+_MOVE = """
+update quaestor.stream
+set cursor = $4, due_at = quaestor.clock() + $5::interval, lease_until = '-infinity',
+    answered_at = quaestor.clock(), trouble = ''
+where system = $1 and name = $2 and fence = $3
+returning true
+"""
+_TROUBLE = """
+update quaestor.stream
+set due_at = quaestor.clock() + $4::interval, lease_until = '-infinity', trouble = $5
+where system = $1 and name = $2 and fence = $3
+"""
+_REFUSED = """
+insert into quaestor.inbound_refused
+    (entity, system, stream, event_id, source_id, owner, code, refusals, body, received_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, quaestor.clock())
+on conflict (system, stream, event_id) do update
+set times = inbound_refused.times + 1, refusals = excluded.refusals, code = excluded.code,
+    owner = excluded.owner, cleared_at = null
+"""
+_UNDERSTOOD = """
+update quaestor.inbound_refused set cleared_at = quaestor.clock()
+where system = $1 and stream = $2 and source_id = $3 and cleared_at is null
+"""
+_DOCUMENT = """
+select id from quaestor.document where type = $1 and source_system = $2 and source_id = $3
+"""
+
+# A system that does not answer is asked again a little later, not at once.
+TROUBLE_PAUSE_S = 10.0
+
+_encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger(__name__)
+
+
+class ForDocument(msgspec.Struct, frozen=True):
+    """An item that is an event of a document we have."""
+
+    document_type: str
+    source_system: str
+    source_id: str
+    event: Event
+
+
+class NotUnderstood(msgspec.Struct, frozen=True):
+    """No mapping makes anything of the item; every reason at once."""
+
+    refusals: tuple[Refusal, ...]
+    entity: str = ""
+
+
+Translated = Inbound | ForDocument | NotUnderstood | None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of a system. `translate` is pure; `None` says that the item concerns nobody.
+
+    A first page is asked for at once, further ones every `every_s`.
+    """
+
+    system: str
+    name: str
+    source: Pulls
+    translate: Callable[[Delivered], Translated]
+    flow: Flow | None = None
+    every_s: float = 5.0
+
+
+@dataclass
+class Puller:
+    """Asks the streams of one deployment; any number of workers may run one each.
+
+    `lease_s` bounds what asking for one page may take. `taken` counts items taken in.
+    """
+
+    database: Database
+    recorder: Recorder
+    streams: Sequence[Stream]
+    release: Callable[[], str]
+    lease_s: float = 60.0
+    poll_s: float = 0.5
+    taken: int = 0
+    refused: int = 0
+    _begun: set[tuple[str, str]] = field(default_factory=set)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ask until stopped."""
+        while not stop.is_set():
+            busy = False
+            for stream in self.streams:
+                try:
+                    busy = await self.once(stream) or busy
+                except Exception as error:
+                    if not is_storage_trouble(error):
+                        raise
+                    _log.warning("storage_unavailable", reason=type(error).__name__)
+            if not busy:
+                waiting = asyncio.create_task(stop.wait())
+                await asyncio.wait([waiting], timeout=self.poll_s)
+                waiting.cancel()
+
+    async def once(self, stream: Stream) -> bool:
+        """Ask for one page if it is time and nobody else does; true when there is more."""
+        claimed = await self._claim(stream)
+        if claimed is None:
+            return False
+        try:
+            async with asyncio.timeout(self.lease_s):
+                page = await stream.source.pull(stream.name, claimed["cursor"])
+        except (NotKnown, TimeoutError) as error:
+            reason = error.reason if isinstance(error, NotKnown) else "no page in time"
+            await self._note_trouble(stream, claimed["fence"], reason)
+            return False
+        return await self._take_in(stream, claimed["fence"], page)
+
+    async def _claim(self, stream: Stream) -> asyncpg.Record | None:
+        async def work(connection: Connection) -> asyncpg.Record | None:
+            if (stream.system, stream.name) not in self._begun:
+                await connection.execute(_BEGIN, stream.system, stream.name)
+            # A page that outlasts the lease finds its fence moved and takes nothing in.
+            lease = timedelta(seconds=2 * self.lease_s)
+            return await connection.fetchrow(_CLAIM, stream.system, stream.name, lease)
+
+        claimed = await self.database.run(work)
+        self._begun.add((stream.system, stream.name))
+        return claimed
+
+    async def _note_trouble(self, stream: Stream, fence: int, reason: str) -> None:
+        _log.warning("stream_trouble", system=stream.system, stream=stream.name, reason=reason)
+
+        async def work(connection: Connection) -> None:
+            pause = timedelta(seconds=max(TROUBLE_PAUSE_S, stream.every_s))
+            await connection.execute(
+                _TROUBLE, stream.system, stream.name, fence, pause, reason[:300]
+            )
+
+        await self.database.run(work)
+
+    async def _take_in(self, stream: Stream, fence: int, page: Page) -> bool:
+        translated = [(item, stream.translate(item)) for item in page.items]
+
+        async def work(connection: Connection) -> tuple[int, int] | None:
+            pause = timedelta(seconds=0 if page.more else stream.every_s)
+            moved = await connection.fetchval(
+                _MOVE, stream.system, stream.name, fence, page.cursor, pause
+            )
+            if moved is None:
+                return None
+            refused = 0
+            for item, meaning in translated:
+                refused += not await self._take(connection, stream, item, meaning)
+            return len(translated) - refused, refused
+
+        counted = await self.database.run(work)
+        if counted is None:
+            return False
+        self.taken += counted[0]
+        self.refused += counted[1]
+        return page.more
+
+    async def _take(
+        self, connection: Connection, stream: Stream, item: Delivered, meaning: Translated
+    ) -> bool:
+        match meaning:
+            case None:
+                return True
+            case Inbound():
+                assert stream.flow is not None
+                await take_in(connection, self.recorder, stream.flow, self.release(), meaning)
+                await connection.execute(_UNDERSTOOD, stream.system, stream.name, item.source_id)
+                return True
+            case ForDocument(document_type, source_system, source_id, event):
+                document = await connection.fetchval(
+                    _DOCUMENT, document_type, source_system, source_id
+                )
+                # An event of a document that is not ours to know: somebody works there too.
+                if document is not None:
+                    await tell_document(connection, document, stream.system, event)
+                return True
+            case NotUnderstood(refusals, entity):
+                first = refusals[0]
+                await connection.execute(
+                    _REFUSED,
+                    entity,
+                    stream.system,
+                    stream.name,
+                    item.event_id,
+                    item.source_id,
+                    first.owner,
+                    first.code,
+                    _encode(refusals),
+                    item.body,
+                )
+                return False
