@@ -6,19 +6,23 @@ The contract is ../shared/contracts/sap-s4hana/API_PURCHASEORDER_PROCESS_SRV.edm
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 
 from quaestor.connectors.kit.kind import SimulatorOptions
+from quaestor.connectors.kit.rig import Rig
 from quaestor.connectors.sap_s4.mapping import OrderRules, render_create
 from quaestor.connectors.sap_s4.simulator import SapSimulator
 from quaestor.connectors.sap_s4.simulator_rules import ENTITIES, NAVIGATIONS
 from quaestor.model.order import PurchaseOrder
 from tests.connectors.orders import a_command, a_line, a_split, an_order
 from tests.connectors.sap_orders import CONTRACT, Direct, contract, orders
+from tests.connectors.subjects import sap
 
 HEADER = "A_PurchaseOrderType"
 TYPES = {
@@ -147,3 +151,18 @@ def test_the_vendors_recorded_answers_keep_it_but_for_a_newer_field() -> None:
     faults = {fault for one in recorded for fault in judge.faults(HEADER, one, creates=False)}
 
     assert faults == {f"{HEADER}.PurchasingCollectiveNumber is not a property"}
+
+
+async def test_the_look_up_asks_by_fields_and_expands_by_paths_of_the_contract() -> None:
+    async with Rig(sap()) as rig:
+        await rig.find(a_command())
+        query = parse_qs(urlsplit(rig.exchanges[0].target).query)
+    types = contract().types
+    header = types[HEADER]
+
+    asked = re.findall(r"(\w+) (?:eq|ge) ", query["$filter"][0])
+    below = {path.rpartition("/")[2] for path in query["$expand"][0].split(",")}
+
+    assert len(asked) == 4
+    assert all(header.properties[name].filterable for name in asked)
+    assert below <= {*header.navigations, *types["A_PurchaseOrderItemType"].navigations}

@@ -27,6 +27,8 @@ from quaestor.model.order import OrderGroup, PurchaseOrder
 from tests.connectors.orders import KEY, a_cancellation, a_command, a_line, a_split, an_order
 
 RULES = OrderRules()
+LONG = "Notebook 14 inch, 32 GB memory, 1 TB disk, docking station"
+SPLITS = [a_split("2000.00"), a_split("1750.38", cost_center="17101902")]
 
 
 def payload_of(order: PurchaseOrder, rules: OrderRules = RULES) -> Any:
@@ -40,15 +42,12 @@ def refusal_of(order: PurchaseOrder, rules: OrderRules = RULES) -> str:
     return caught.value.refusal.details["field"]
 
 
-def test_an_order_becomes_a_deep_insert_of_header_items_assignments_and_schedule() -> None:
-    long = "Notebook 14 inch, 32 GB memory, 1 TB disk, docking station"
-    splits = [a_split("2000.00"), a_split("1750.38", cost_center="17101902")]
-    order = an_order(
-        [a_line(description=long, unit_price="1250.125", splits=splits, need_by=date(2026, 12, 1))],
-        payment_terms="0004",
-    )
+def test_an_order_becomes_a_deep_insert() -> None:
+    line = a_line(unit_price="1250.125", splits=SPLITS)
+    order = an_order([line], payment_terms="0004")
 
     payload = payload_of(order)
+    items = payload.pop("to_PurchaseOrderItem")
 
     assert payload == {
         "CompanyCode": "1710",
@@ -60,46 +59,52 @@ def test_an_order_becomes_a_deep_insert_of_header_items_assignments_and_schedule
         "DocumentCurrency": "USD",
         "CorrespncExternalReference": KEY[:12],
         "PaymentTerms": "0004",
-        "to_PurchaseOrderItem": [
+    }
+    assert [item["PurchaseOrderItem"] for item in items] == ["1"]
+
+
+def test_a_line_becomes_an_item_with_its_assignments_schedule_and_note() -> None:
+    line = a_line(description=LONG, unit_price="1250.125", splits=SPLITS, need_by=date(2026, 12, 1))
+
+    item = payload_of(an_order([line]))["to_PurchaseOrderItem"][0]
+
+    assert item == {
+        "PurchaseOrderItem": "1",
+        "PurchaseOrderItemText": "Notebook 14 inch, 32 GB memory, 1 TB dis",
+        "Plant": "1710",
+        "OrderQuantity": "3",
+        "PurchaseOrderQuantityUnit": "PC",
+        "OrderPriceUnit": "PC",
+        "NetPriceAmount": "12501.25",
+        "NetPriceQuantity": "10",
+        "MaterialGroup": "A001",
+        "TaxCode": "I0",
+        "AccountAssignmentCategory": "K",
+        "MultipleAcctAssgmtDistribution": "3",
+        "PartialInvoiceDistribution": "2",
+        "to_AccountAssignment": [
             {
-                "PurchaseOrderItem": "1",
-                "PurchaseOrderItemText": "Notebook 14 inch, 32 GB memory, 1 TB dis",
-                "Plant": "1710",
-                "OrderQuantity": "3",
-                "PurchaseOrderQuantityUnit": "PC",
-                "OrderPriceUnit": "PC",
-                "NetPriceAmount": "12501.25",
-                "NetPriceQuantity": "10",
-                "MaterialGroup": "A001",
-                "TaxCode": "I0",
-                "AccountAssignmentCategory": "K",
-                "MultipleAcctAssgmtDistribution": "3",
-                "PartialInvoiceDistribution": "2",
-                "to_AccountAssignment": [
-                    {
-                        "AccountAssignmentNumber": "1",
-                        "GLAccount": "61003000",
-                        "CostCenter": "17101301",
-                        "PurgDocNetAmount": "2000.00",
-                    },
-                    {
-                        "AccountAssignmentNumber": "2",
-                        "GLAccount": "61003000",
-                        "CostCenter": "17101902",
-                        "PurgDocNetAmount": "1750.38",
-                    },
-                ],
-                "to_ScheduleLine": [
-                    {
-                        "ScheduleLine": "1",
-                        "ScheduleLineDeliveryDate": "/Date(1796083200000)/",
-                        "ScheduleLineOrderQuantity": "3",
-                    }
-                ],
-                "to_PurchaseOrderItemNote": [
-                    {"TextObjectType": "F01", "Language": "EN", "PlainLongText": long}
-                ],
+                "AccountAssignmentNumber": "1",
+                "GLAccount": "61003000",
+                "CostCenter": "17101301",
+                "PurgDocNetAmount": "2000.00",
+            },
+            {
+                "AccountAssignmentNumber": "2",
+                "GLAccount": "61003000",
+                "CostCenter": "17101902",
+                "PurgDocNetAmount": "1750.38",
+            },
+        ],
+        "to_ScheduleLine": [
+            {
+                "ScheduleLine": "1",
+                "ScheduleLineDeliveryDate": "/Date(1796083200000)/",
+                "ScheduleLineOrderQuantity": "3",
             }
+        ],
+        "to_PurchaseOrderItemNote": [
+            {"TextObjectType": "F01", "Language": "EN", "PlainLongText": LONG}
         ],
     }
 

@@ -146,11 +146,7 @@ PLANTED: list[tuple[Callable[[BogusConfig, HttpWire], BogusConnector], Check]] =
 ]
 
 
-@pytest.mark.parametrize(
-    ("mistake", "check"),
-    PLANTED,
-    ids=[f"{mistake.__name__}-{check.__name__}" for mistake, check in PLANTED],  # type: ignore[attr-defined]
-)
+@pytest.mark.parametrize(("mistake", "check"), PLANTED, ids=lambda one: one.__name__)
 async def test_a_planted_mistake_is_caught(
     mistake: Callable[[BogusConfig, HttpWire], BogusConnector], check: Check
 ) -> None:

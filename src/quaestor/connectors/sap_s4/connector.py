@@ -25,6 +25,7 @@ from quaestor.connectors.kit.contract import (
     Rejected,
     Several,
     Submitted,
+    Transient,
 )
 from quaestor.connectors.kit.kind import ConnectorKind, SimulatorOptions
 from quaestor.connectors.kit.simulator import Simulated
@@ -147,11 +148,14 @@ class SapConnector:
         )
 
     def _applied(self, wanted: Mapping[str, Any], document: Mapping[str, Any]) -> Applied:
+        number = document.get("PurchaseOrder")
+        if not isinstance(number, str) or not number:
+            raise Transient("SAP shows an order without its number", system=False)
         found = differences(wanted, self._config.order, document)
         if is_deleted(document):
             found = (_DELETED, *found)
         return Applied(
-            number=str(document["PurchaseOrder"]),
+            number=number,
             differences=found,
             released=document.get("ReleaseIsNotCompleted") is not True,
         )
