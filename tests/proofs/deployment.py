@@ -23,13 +23,13 @@ import msgspec
 
 from quaestor.app import Application
 from quaestor.audit.subjects import deployment_key
-from quaestor.cli.children import Child, start_child
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.project.load import load_project
 from quaestor.runtime.receiving import Taken
 from tests.support.simulator_process import RunningSimulator, running_simulator
+from tests.support.worker_process import WorkerProcess
 
-__all__ = ["Deployment", "deployed", "until"]
+__all__ = ["Deployment", "deployed", "deployed_with", "until"]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "it-hardware"
 ORDERS_PATH = "/sap/opu/odata/sap/API_PURCHASEORDER_PROCESS_SRV/A_PurchaseOrder"
@@ -66,7 +66,7 @@ class Deployment:
     dsn: str
     sap: RunningSimulator
     app: Application
-    _workers: list[Child]
+    _workers: list[WorkerProcess]
 
     # --- requisitions ---------------------------------------------------------------------------
 
@@ -128,34 +128,25 @@ class Deployment:
         allow_crash: bool = True,
         sap_url: str | None = None,
         dsn: str | None = None,
-    ) -> Child:
+    ) -> WorkerProcess:
         """A worker process at work. It reaches SAP at `sap_url`, where one is given."""
         ready = Ready(sap_url or self.sap.url, self.sap.control, self.sap.credentials)
         file = self.place / f"{name}.sap.json"
         file.write_bytes(msgspec.json.encode(ready))
-        arguments = ["work", "--project", str(self.project), "--dsn", dsn or self.dsn]
+        arguments = ["--project", str(self.project), "--dsn", dsn or self.dsn]
         arguments += ["--audit-key", str(self.place / "audit.key"), "--simulated", f"sap={file}"]
-        arguments += ["--worker-id", name, "--json", "--log-json"]
+        arguments += ["--worker-id", name]
         if crash_at and allow_crash:
             arguments.append("--allow-crash")
-        child = await start_child(
-            name,
-            "worker",
-            arguments,
-            self.place / f"{name}.log",
-            environment={"QUAESTOR_CRASH_AT": crash_at},
-        )
-        self._workers.append(child)
-        return child
-
-    def log_of(self, worker: Child) -> list[dict[str, Any]]:
-        """What a worker has logged, line by line."""
-        lines = worker.log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        log = self.place / f"{name}.log"
+        environment = {"QUAESTOR_CRASH_AT": crash_at}
+        worker = await WorkerProcess.start(arguments, log, environment)
+        self._workers.append(worker)
+        return worker
 
     async def stop_workers(self) -> None:
         """Stop every worker that still runs, cleanly."""
-        await asyncio.gather(*(worker.stop(15.0) for worker in self._workers))
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
 
 
 def a_requisition(number: int, submitted_at: datetime | None = None) -> bytes:

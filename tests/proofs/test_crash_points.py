@@ -27,7 +27,7 @@ async def test_a_worker_killed_at_any_point_is_followed_and_one_order_stands(
         doomed = await deployment.worker("doomed", crash_at=point)
         await deployment.take_in(1)
 
-        code = await doomed.wait()
+        code = await doomed.ended()
         died = time.monotonic()
         await deployment.worker("next")
         await deployment.until_outcomes({"ordered": 1})

@@ -46,6 +46,10 @@ class RunningSimulator:
         """What is to go wrong from now on."""
         self._call("PUT", "/faults", list(faults))
 
+    def edit(self, number: str, changes: dict[str, Any]) -> None:
+        """A person changes a document there."""
+        self._call("PATCH", f"/documents/{number}", changes)
+
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}

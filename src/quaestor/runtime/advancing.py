@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from quaestor.flows.kit.flow import Flow
 from quaestor.runtime.case import Case
+from quaestor.runtime.gate import EpochGate
 from quaestor.runtime.lanes import Lanes
 from quaestor.runtime.ledger import carry_out
 from quaestor.runtime.posting import SendNow, begin_look, begin_send, reconcile_due
@@ -59,17 +60,25 @@ class Advance:
     lease_s: float
     reconcile_every_s: float
     know_releases: Callable[[Connection, set[str]], Awaitable[None]]
+    gate: EpochGate = field(default_factory=EpochGate)
 
     async def run(self, connection: Connection, batch: Batch) -> list[Case]:
         """Advance and save; `batch.calls` are to be made once the transaction has committed.
 
-        Returns the cases whose fence still held.
+        Returns the cases whose fence still held. Raises `EpochChanged` on a connection to
+        another database than the accepted one.
         """
+        await self.gate.require(connection)
+        world = replace(
+            self.world,
+            find_first_before=self.gate.find_first_before,
+            lost_since=self.gate.lost_since,
+        )
         await self.know_releases(connection, {case.release for case in batch.cases})
         pending: Sequence[Case] = batch.cases
         while pending:
             for case in pending:
-                self._proceed(case, batch.now)
+                self._proceed(case, world, batch.now)
             pending = [case for case in pending if case.budget]
             if pending:
                 await carry_out(connection, pending, batch.now)
@@ -85,10 +94,10 @@ class Advance:
         await self.recorder.record(connection, kept, batch.now)
         return kept
 
-    def _proceed(self, case: Case, now: datetime) -> None:
+    def _proceed(self, case: Case, world: World, now: datetime) -> None:
         """Progress within the budget of what may decide on the event loop (DESIGN D8)."""
         began = time.perf_counter()
-        proceed(case, self.world, now)
+        proceed(case, world, now)
         took_ms = (time.perf_counter() - began) * 1000
         if took_ms > STAGE_MS_MAX:
             _log.warning(

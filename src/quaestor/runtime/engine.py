@@ -23,7 +23,7 @@ from quaestor.runtime.outcomes import OutcomeWriter
 from quaestor.runtime.reconciling import Reconciler
 from quaestor.runtime.sending import Call, make_call
 from quaestor.runtime.upkeep import Upkeep
-from quaestor.store import Connection, Database, is_storage_trouble
+from quaestor.store import Connection, Database, StorageUnavailable, is_storage_trouble
 
 __all__ = ["Engine", "EngineOptions"]
 
@@ -65,6 +65,7 @@ class Engine:
         self.reconciler = Reconciler(
             self.database, self.dispatch, self.advance.links, self.advance.reconcile_every_s
         )
+        self._saw_dead = False
         self._in_flight: set[int] = set()
         self._calls: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -74,7 +75,7 @@ class Engine:
 
     async def run(self) -> None:
         """Work until `stop` is called; then let calls under way come back and be recorded."""
-        await self.upkeep.begin()
+        await self.upkeep.begin(self.advance.gate)
         loops = [
             asyncio.create_task(self._guard(self.outcomes.run), name="outcomes"),
             asyncio.create_task(self._guard(self._upkeep_loop), name="upkeep"),
@@ -128,7 +129,7 @@ class Engine:
         while not self._stopping.is_set():
             taken = 0
             try:
-                if self.upkeep.may_send and len(self._in_flight) < self.options.in_flight_max:
+                if self.advance.gate.is_open and len(self._in_flight) < self.options.in_flight_max:
                     taken = await self._claim()
             except Exception as error:  # noqa: BLE001 - the documents own it, not the worker
                 if is_storage_trouble(error):
@@ -167,10 +168,14 @@ class Engine:
                 in_flight=sorted(self._in_flight),
                 suspects=suspects,
             )
+            # Written outside of this transaction: if a stage kills the process, it stays.
+            left = await self.upkeep.declare([each.document_id for each in claimed])
+            if left:
+                self._saw_dead = True
+                claimed = [each for each in claimed if each.document_id not in left]
+                await self.upkeep.declare([each.document_id for each in claimed])
             if not claimed:
                 return []
-            # Written outside of this transaction: if a stage kills the process, it stays.
-            await self.upkeep.declare([each.document_id for each in claimed])
             cases = await self.dispatch.load(connection, claimed)
             if not suspects:
                 self.advance.lanes.saw_work(case.lane for case in cases if case.lane)
@@ -191,7 +196,13 @@ class Engine:
                 # One of them cannot be saved. Each is claimed alone from now on, so that it
                 # does not hold up the others, and is parked when it fails alone.
                 await self.upkeep.suspect(failed)
+            if isinstance(error, Exception):
+                with suppress(StorageUnavailable):
+                    await self.upkeep.declare([])
             raise
+        if self._saw_dead:
+            self._saw_dead = False
+            await self.upkeep.bury_the_dead()
         if not batches:
             return 0
         if any(call.row.core.attempts for call in batches[-1].calls):
@@ -223,6 +234,6 @@ class Engine:
     async def _upkeep_loop(self) -> None:
         while True:
             await self.upkeep.once(self.advance)
-            if self.upkeep.may_send:
+            if self.advance.gate.is_open:
                 await self.reconciler.once(self.advance)
             await asyncio.sleep(self.upkeep.every_s)

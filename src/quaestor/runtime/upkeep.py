@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import structlog
@@ -21,10 +22,10 @@ from quaestor.model.refusal import refuse
 from quaestor.runtime.advancing import Advance
 from quaestor.runtime.case import Case
 from quaestor.runtime.dispatch import Claimed, Dispatch
+from quaestor.runtime.gate import EpochGate
 from quaestor.runtime.lanes import Lanes
 from quaestor.runtime.saving import Flight, save_cases
-from quaestor.store import Connection, Database
-from quaestor.store.epoch import EpochError, require_same_epoch
+from quaestor.store import Connection, Database, StorageUnavailable
 
 __all__ = ["Upkeep"]
 
@@ -34,10 +35,19 @@ _PARK_AT_ONCE = 100
 _BEGIN = """
 insert into quaestor.worker (id, started_at, seen_at)
 values ($1, quaestor.clock(), quaestor.clock())
+on conflict (id) do update set seen_at = excluded.seen_at, batch = '{}'
 """
-_DECLARE = "update quaestor.worker set batch = $2, seen_at = quaestor.clock() where id = $1"
+_DECLARE = """
+with mine as (
+    update quaestor.worker set batch = $2, seen_at = quaestor.clock() where id = $1
+)
+select distinct held.id from quaestor.worker o, unnest(o.batch) held(id)
+where o.id <> $1 and held.id = any($2::bigint[])
+  and o.seen_at > quaestor.clock() - interval '10 s'
+"""
 _SEEN = "update quaestor.worker set seen_at = quaestor.clock() where id = $1"
-_OTHERS = "select id, batch from quaestor.worker where id <> $1 order by id for update skip locked"
+_OTHERS = "select id from quaestor.worker where id <> $1 order by id"
+_BATCH = "select batch from quaestor.worker where id = $1"
 # A worker holds the lock of its name for as long as its process lives.
 _HOLD = "select pg_advisory_lock_shared(hashtextextended('quaestor.worker:' || $1, 0))"
 _IS_DEAD = "select pg_try_advisory_xact_lock(hashtextextended('quaestor.worker:' || $1, 0))"
@@ -86,57 +96,60 @@ class Upkeep:
     worker_id: str
     lane_wait_max_s: float = 86_400.0
     every_s: float = 1.0
-    may_send: bool = False
     suspects: bool = False
-    epoch_trouble: str = ""
     _own: asyncpg.Connection | None = None
     _borrowed: AsyncExitStack = field(default_factory=AsyncExitStack)
-    _declared: tuple[int, ...] = ()
+    _has_declared: bool = False
     _shown: dict[str, _Shown] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def begin(self) -> None:
+    async def begin(self, gate: EpochGate) -> None:
         """Register, hold the lock that shows life, and check the epoch before anything is sent."""
-        own = await self._borrowed.enter_async_context(self.database.connection())
-        await own.execute(_HOLD, self.worker_id)
-        await own.execute(_BEGIN, self.worker_id)
-        # Losing the newest heartbeat to a crash of the database costs nothing.
-        await own.execute("set synchronous_commit = off")
-        self._own = own
-        await self._check_epoch()
+        await self._sign_on()
+        # Before the first claim: what killed a worker must not be claimed with others again.
+        await self.bury_the_dead()
+        await self._look_at_epoch(gate)
 
     async def end(self) -> None:
         """Sign off."""
         if self._own is not None:
-            async with self._lock:
-                await self._own.execute(_BURY, self.worker_id)
-            await self._borrowed.aclose()
-            self._own = None
+            # A database that is gone finds by the lock that we are not there any more.
+            with suppress(StorageUnavailable):
+                await self._ask(_BURY, self.worker_id)
+            await self._sign_off()
 
-    async def declare(self, document_ids: Sequence[int]) -> None:
-        """Say which documents' stages run now, in a transaction of its own."""
-        declared = tuple(document_ids)
-        if self._own is None or declared == self._declared:
-            return
-        self._declared = declared
-        async with self._lock:
-            await self._own.execute(_DECLARE, self.worker_id, list(declared))
+    async def declare(self, document_ids: Sequence[int]) -> frozenset[int]:
+        """Say which documents' stages run now, in a transaction of its own.
+
+        Returns those that another worker says the same of. Their rows are free, so it died with
+        them just now, and they are to be left alone until that is counted; or it lives and is
+        done with them. One that was not seen for a while is frozen, and holds up nobody.
+        """
+        if not document_ids and not self._has_declared:
+            return frozenset()
+        self._has_declared = bool(document_ids)
+        rows = await self._ask(_DECLARE, self.worker_id, list(document_ids))
+        return frozenset(row["id"] for row in rows)
 
     async def suspect(self, document_ids: Sequence[int]) -> None:
         """A claim of these failed, or a worker died with them: from now on each alone."""
-        assert self._own is not None
-        async with self._lock:
-            await self._own.execute(_DIED_WITH, sorted(document_ids))
+        await self._ask(_DIED_WITH, sorted(document_ids))
         self.suspects = True
 
-    async def once(self, advance: Advance) -> None:
-        """One round."""
-        started = time.monotonic()
-        assert self._own is not None
-        async with self._lock:
-            await self._own.execute(_SEEN, self.worker_id)
-        await self._check_epoch()
+    async def bury_the_dead(self) -> None:
+        """Count the documents that died workers had in their hands against these documents."""
         await self.database.run(self._bury_the_dead)
+
+    async def once(self, advance: Advance) -> None:
+        """One round. While the gate is closed, documents are left as they are."""
+        started = time.monotonic()
+        if self._own is None:
+            await self._sign_on()
+        await self._ask(_SEEN, self.worker_id)
+        await self.bury_the_dead()
+        await self._look_at_epoch(advance.gate)
+        if not advance.gate.is_open:
+            return
         await self._show_circuits(advance.lanes)
         await self._park(advance, _KILLERS, DEATHS_MAX, "document_kills_worker")
         longest = timedelta(seconds=self.lane_wait_max_s)
@@ -145,24 +158,58 @@ class Upkeep:
         if took_s > self.every_s:
             _log.warning("upkeep_slow", took_s=round(took_s, 2))
 
-    async def _check_epoch(self) -> None:
-        assert self._own is not None
-        try:
-            async with self._lock:
-                await require_same_epoch(self._own)
-        except EpochError as error:
-            if self.may_send or not self.epoch_trouble:
-                _log.error("epoch_changed", reason=str(error) or type(error).__name__)
-            self.may_send, self.epoch_trouble = False, str(error) or type(error).__name__
-        else:
-            self.may_send, self.epoch_trouble = True, ""
+    # --- the connection of our own --------------------------------------------------------------
+
+    async def _sign_on(self) -> None:
+        """Register on a connection that is ours for good, and hold the lock that shows life."""
+        async with AsyncExitStack() as borrowing:
+            own = await borrowing.enter_async_context(self.database.connection())
+            await own.execute(_HOLD, self.worker_id)
+            await own.execute(_BEGIN, self.worker_id)
+            # Losing the newest heartbeat to a crash of the database costs nothing.
+            await own.execute("set synchronous_commit = off")
+            self._borrowed = borrowing.pop_all()
+        self._own, self._has_declared = own, False
+
+    async def _sign_off(self) -> None:
+        self._own = None
+        await self._borrowed.aclose()
+
+    async def _ask(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        """A statement on our own connection. One that is lost is replaced in the next round."""
+        async with self._lock:
+            if self._own is None:
+                raise StorageUnavailable("The worker is not signed on.")
+            try:
+                rows: list[asyncpg.Record] = await self._own.fetch(query, *values)
+            except Exception as error:
+                if self._own.is_closed():
+                    await self._sign_off()
+                    raise StorageUnavailable from error
+                raise
+        return rows
+
+    async def _look_at_epoch(self, gate: EpochGate) -> None:
+        async with self._lock:
+            if self._own is None:
+                raise StorageUnavailable("The worker is not signed on.")
+            news = await gate.look(self._own)
+        if news and gate.is_open:
+            _log.info("epoch_accepted", find_first_before=str(gate.find_first_before or ""))
+        elif news:
+            _log.error("epoch_changed", reason=gate.trouble)
+
+    # --- what a round does ----------------------------------------------------------------------
 
     async def _bury_the_dead(self, connection: Connection) -> None:
+        # Rows of the living are not locked: one of them may be about to declare its batch.
         for row in await connection.fetch(_OTHERS, self.worker_id):
+            # The lock also keeps others from burying the same worker at this moment.
             if await connection.fetchval(_IS_DEAD, row["id"]):
-                if row["batch"]:
-                    _log.warning("worker_died", worker=row["id"], documents=len(row["batch"]))
-                    await connection.execute(_DIED_WITH, sorted(row["batch"]))
+                batch = await connection.fetchval(_BATCH, row["id"])
+                if batch:
+                    _log.warning("worker_died", worker=row["id"], documents=len(batch))
+                    await connection.execute(_DIED_WITH, sorted(batch))
                 await connection.execute(_BURY, row["id"])
         self.suspects = await connection.fetchval(_SUSPECTS, DEATHS_MAX)
 

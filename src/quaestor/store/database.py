@@ -63,7 +63,14 @@ _UNAVAILABLE = (
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection of the pool. asyncpg's own interface, plus the role at each return."""
+    """A connection of the pool. asyncpg's own interface, plus the role at each return.
+
+    `session` keeps what was learned about this very session of the server, and ends with it.
+    """
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.session: dict[str, Any] = {}
 
     def get_reset_query(self) -> str:
         # RESET ALL leaves the role alone. The role that the connection began with comes back,
