@@ -225,6 +225,25 @@ ROWS: list[tuple[str, Intent, float, Move]] = [
         8_001,
         WaitUntil(at(8_008)),
     ),
+    (
+        "what exists is looked for at once, then with back-off",
+        in_doubt(UNIQUE, exists=True, looks=1),
+        6,
+        WaitUntil(at(7)),
+    ),
+    (
+        "a look that failed at the very settled instant backs off",
+        in_doubt(SEARCH, looks=3, touched_at=at(65)),
+        66,
+        WaitUntil(at(73)),
+    ),
+    ("unknown for as long as is allowed", in_doubt(SEARCH), 3_600, LookNow()),
+    (
+        "just settled, though unknown for long: the trusted look comes first",
+        in_doubt(SEARCH, settled_at=at(9_000), touched_at=at(8_999), looks=3),
+        9_000,
+        LookNow(),
+    ),
     # Accepted for later work.
     *((f"{g} pending", pending(g), 6, LookNow()) for g in ASKED),
     *((f"{g} pending, backing off", pending(g, looks=2), 6, WaitUntil(at(9))) for g in ASKED),
