@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from quaestor.connectors.kit.kind import SimulatorOptions
-from quaestor.connectors.kit.simulator import SimAnswer, SimRequest
+from quaestor.connectors.kit.simulated import SimAnswer, SimRequest
 from quaestor.connectors.sap_s4.config import SERVICE_PATH
 from quaestor.connectors.sap_s4.mapping import OrderRules, reference_of, render_create
 from quaestor.connectors.sap_s4.simulator import SapSimulator

@@ -6,14 +6,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import aiohttp
 import pytest
 import uvloop
 
-from quaestor.connectors.kit.attempt import Attempt, open_attempt
-from quaestor.connectors.kit.auth import BasicAuth, BearerAuth
+from quaestor.connectors.kit.attempt import open_attempt
+from quaestor.connectors.kit.auth import BearerAuth
 from quaestor.connectors.kit.classify import Answer, Voice
 from quaestor.connectors.kit.contract import DEADLINE_PASSED, Ambiguous, NotKnown, Transient
 from quaestor.connectors.kit.wires.http import HttpRequest, HttpWire
@@ -21,35 +21,7 @@ from quaestor.security.secrets import Secret
 from quaestor.store.errors import NetworkCallInTransaction
 from quaestor.store.guard import TransactionMark
 from tests.connectors.raw_server import Arrived, RawServer, answer, until
-
-CREATE = HttpRequest("POST", "/orders", body=b'{"order": 1}', commits=True)
-CANCEL = HttpRequest("DELETE", "/orders/1", commits=True)
-LOOK = HttpRequest("GET", "/orders")
-PASSWORD = "canary-of-the-wire"
-
-
-def hear(reply: Answer) -> Voice:
-    """An application that says yes with 2xx and no with 422."""
-    if reply.status in (401, 403):
-        return Voice.LOGIN
-    if reply.status == 422:
-        return Voice.REFUSED
-    return Voice.DONE if reply.status < 300 else Voice.UNSURE
-
-
-def an_attempt(*, send_within_s: float = 10.0, total_timeout_s: float = 5.0) -> Attempt:
-    return Attempt(time.monotonic() + send_within_s, total_timeout_s)
-
-
-async def raised(call: Awaitable[object]) -> NotKnown:
-    with pytest.raises(NotKnown) as caught:
-        await call
-    return caught.value
-
-
-async def good(request: Arrived) -> bytes:
-    return answer()
-
+from tests.connectors.wires import CANCEL, CREATE, LOOK, an_attempt, breaking, good, hear, raised
 
 # --- the deadline ---------------------------------------------------------------------------------
 
@@ -81,6 +53,26 @@ async def test_no_byte_leaves_when_the_deadline_passes_in_front_of_the_pool(
 
         assert (type(error), error.code) == (Transient, DEADLINE_PASSED)
         assert (server.methods(), server.begun) == (["GET"] * 6, b"")
+
+
+async def test_a_pool_without_a_free_connection_means_that_nothing_was_sent() -> None:
+    release = asyncio.Event()
+
+    async def held(request: Arrived) -> bytes:
+        await release.wait()
+        return answer()
+
+    async with RawServer(held) as server:
+        wire = HttpWire(server.url, slots=1, connect_timeout_s=0.1)
+        looks = [asyncio.create_task(wire.exchange(LOOK, hear)) for _ in range(6)]
+        await until(lambda: len(server.arrived) == 6, "the pool is full")
+        error = await raised(wire.exchange(CREATE, hear))
+        release.set()
+        await asyncio.gather(*looks)
+        await wire.close()
+
+        assert isinstance(error, Transient)
+        assert server.methods() == ["GET"] * 6
 
 
 async def test_a_starved_event_loop_sends_nothing_too_late() -> None:
@@ -204,17 +196,6 @@ async def test_what_breaks_before_the_first_byte_is_transient_and_the_systems_tr
 
         assert isinstance(error, Transient)
         assert error.system
-
-
-def breaking(
-    reply: bytes | None, *, close: bool = True
-) -> Callable[[Arrived], Awaitable[bytes | None]]:
-    async def script(request: Arrived) -> bytes | None:
-        if not close:
-            await asyncio.Event().wait()
-        return reply
-
-    return script
 
 
 @pytest.mark.parametrize(
@@ -383,99 +364,3 @@ async def test_a_look_up_passes_no_points() -> None:
         await wire.close()
 
     assert points == []
-
-
-# --- credentials ----------------------------------------------------------------------------------
-
-
-async def test_a_refused_token_is_renewed_once_and_the_request_sent_again() -> None:
-    async def lapsed(request: Arrived) -> bytes:
-        fresh = request.headers["authorization"] == "bearer renewed"
-        return answer() if fresh else answer(b"", "401 Unauthorized")
-
-    async def provider(renew: bool) -> Secret:
-        return Secret("renewed" if renew else "lapsed")
-
-    async with RawServer(lapsed) as server:
-        wire = HttpWire(server.url, auth=BearerAuth(provider))
-        reply = await wire.exchange(CREATE, hear)
-        await wire.close()
-
-        assert reply.status == 200
-        assert server.methods() == ["POST", "POST"]
-
-
-async def test_a_token_refused_twice_is_named_and_opens_the_circuit() -> None:
-    async def never(request: Arrived) -> bytes:
-        return answer(b"", "401 Unauthorized")
-
-    async def provider(renew: bool) -> Secret:
-        return Secret("token")
-
-    async with RawServer(never) as server:
-        wire = HttpWire(server.url, auth=BearerAuth(provider))
-        error = await raised(wire.exchange(CREATE, hear))
-        await wire.close()
-
-        assert isinstance(error, Transient)
-        assert (error.code, error.system) == ("connector_auth_failed", True)
-        assert server.methods() == ["POST", "POST"]
-
-
-async def test_a_token_service_in_trouble_means_that_nothing_was_sent() -> None:
-    async def broken(renew: bool) -> Secret:
-        raise RuntimeError(PASSWORD)
-
-    async with RawServer(good) as server:
-        wire = HttpWire(server.url, auth=BearerAuth(broken))
-        error = await raised(wire.exchange(CREATE, hear))
-        await wire.close()
-
-        assert isinstance(error, Transient)
-        assert error.code == "connector_auth_failed"
-        assert error.__context__ is None
-        assert server.arrived == []
-
-
-async def test_recorded_exchanges_and_errors_carry_no_credentials() -> None:
-    async def quoting(request: Arrived) -> bytes:
-        quoted = f'{{"you": "{request.headers["authorization"]}", "also": "{PASSWORD}"}}'
-        return answer(quoted.encode(), "500 Oops", f"Set-Cookie: id={PASSWORD}")
-
-    async with RawServer(quoting) as server:
-        wire = HttpWire(server.url, auth=BasicAuth("user", Secret(PASSWORD)))
-        request = HttpRequest(
-            "POST", "/orders", (("Cookie", "id=1"), ("x-csrf-token", "abc")), b"{}", commits=True
-        )
-        with open_attempt(an_attempt()) as attempt:
-            error = await raised(wire.exchange(request, hear))
-        await wire.close()
-        exchange = attempt.exchanges[0]
-        headers = dict(exchange.request_headers)
-
-        assert PASSWORD not in repr(exchange) + repr(error) + repr(vars(wire))
-        assert (headers["Cookie"], headers["x-csrf-token"]) == ("***", "***")
-        assert headers["Authorization"] == "***"
-        assert dict(exchange.response_headers)["Set-Cookie"] == "***"
-        assert error.__context__ is None
-
-
-async def test_an_exchange_without_an_answer_is_recorded_with_where_it_broke() -> None:
-    async with RawServer(breaking(None)) as server:
-        wire = HttpWire(f"{server.url}/erp")
-        with open_attempt(an_attempt()) as attempt:
-            await raised(wire.exchange(CREATE, hear))
-        await wire.close()
-        exchange = attempt.exchanges[0]
-
-        assert (exchange.target, exchange.status) == ("/erp/orders", 0)
-        assert exchange.broke == "the connection ended before the answer"
-        assert exchange.request_body == CREATE.body
-
-
-@pytest.mark.parametrize(
-    "url", ["ftp://erp.example", "erp.example", "https://user:secret@erp.example", "https://"]
-)
-def test_an_address_with_credentials_or_without_a_host_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="base_url"):
-        HttpWire(url)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quaestor.connectors.kit.kind import SimulatorOptions
-from quaestor.connectors.kit.simulator import SimAnswer
+from quaestor.connectors.kit.simulated import SimAnswer
 from quaestor.connectors.sap_s4.mapping import OrderRules, reference_of, render_create
 from quaestor.connectors.sap_s4.simulator import SapSimulator
 from quaestor.model.order import PurchaseOrder

@@ -19,7 +19,8 @@ from quaestor.connectors.kit.faulting import Fault, FaultPlan
 from quaestor.connectors.kit.kind import SimulatorOptions
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.running import SimulatorUnknown, simulator_of
-from quaestor.connectors.kit.simulator import SimAnswer, SimRequest, Simulator
+from quaestor.connectors.kit.simulated import SimAnswer, SimRequest
+from quaestor.connectors.kit.simulator import Simulator
 
 TOKEN = "Bearer simulated-only"
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quaestor.connectors.kit.kind import SimulatorOptions
-from quaestor.connectors.kit.simulator import SimAnswer, SimRequest, json_answer
+from quaestor.connectors.kit.simulated import SimAnswer, SimRequest, json_answer
 
 __all__ = ["HouseLedgerSimulator"]
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from quaestor.connectors.kit.contract import Guarantee
 from quaestor.connectors.kit.kind import SimulatorOptions
-from quaestor.connectors.kit.simulator import SimAnswer, SimRequest, json_answer
+from quaestor.connectors.kit.simulated import SimAnswer, SimRequest, json_answer
 
 __all__ = ["CENTS", "BogusSimulator", "BogusSimulatorOptions"]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
 import msgspec
 
-from quaestor.connectors.kit.auth import Auth, BasicAuth, BearerAuth, NoAuth
+from quaestor.connectors.kit.auth import Auth, BasicAuth, BearerAuth, NoAuth, TokenProvider
 from quaestor.connectors.kit.wires.http import HttpWire
 from quaestor.security.secrets import Resolve, Secret, is_reference
 
@@ -108,9 +107,14 @@ def http_wire(config: SystemConfig, resolve: Resolve) -> HttpWire:
     )
 
 
-def _constant(resolve: Resolve, reference: str) -> Callable[[bool], Awaitable[Secret]]:
+def _constant(resolve: Resolve, reference: str) -> TokenProvider:
+    held = resolve(reference)
+
     async def token(renew: bool) -> Secret:
-        # Asking the store again is the renewal: a rotated secret is picked up without a restart.
-        return resolve(reference)
+        nonlocal held
+        if renew:
+            # A secret that was rotated since is picked up without a restart.
+            held = resolve(reference)
+        return held
 
     return token

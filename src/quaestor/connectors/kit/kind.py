@@ -9,7 +9,7 @@ import msgspec
 
 from quaestor.connectors.kit.config import SystemConfig
 from quaestor.connectors.kit.contract import Connector, Manifest
-from quaestor.connectors.kit.simulator import Simulated
+from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
 
 __all__ = ["ConnectorKind", "SimulatorOptions"]

@@ -12,9 +12,8 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -22,82 +21,13 @@ from aiohttp import web
 from quaestor.connectors.kit.faulting import Fault, FaultPlan
 from quaestor.connectors.kit.ready import Ready
 from quaestor.connectors.kit.redact import masked_headers
+from quaestor.connectors.kit.simulated import SimAnswer, SimRequest, Simulated
 
-__all__ = ["Ready", "SimAnswer", "SimRequest", "Simulated", "Simulator", "json_answer"]
+__all__ = ["Ready", "Simulator"]
 
 REQUESTS_KEPT = 10_000
 REQUEST_BYTES_MAX = 8 * 1024 * 1024
 LOOPBACK = "127.0.0.1"
-
-
-class SimRequest(msgspec.Struct, frozen=True):
-    """One request to the simulated system. Header names are lower-case; `path` is decoded."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-    origin: str
-
-
-class SimAnswer(msgspec.Struct, frozen=True):
-    """What the simulated system answers, `after_s` seconds later.
-
-    `ends` other than `answer` means that the connection ends without one.
-    """
-
-    status: int
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
-    after_s: float = 0.0
-    ends: Literal["answer", "drop", "reset"] = "answer"
-
-
-class Simulated(Protocol):
-    """A vendor's behaviour. Nothing in it waits, so each call is one transaction."""
-
-    @property
-    def credentials(self) -> Mapping[str, str]: ...
-
-    def handle(self, request: SimRequest) -> SimAnswer:
-        """Do what is asked; what this stores is committed."""
-        ...
-
-    def handed_out(self) -> tuple[str, ...]:
-        """Every secret value known to it: what must never be shown by a connector."""
-        ...
-
-    def busy(self, seconds: float) -> SimAnswer:
-        """The vendor's way to say "too many requests"."""
-        ...
-
-    def failed(self) -> SimAnswer:
-        """The vendor's way to say that it failed while working."""
-        ...
-
-    def expire_tokens(self) -> None:
-        """Forget every session and token handed out."""
-        ...
-
-    def documents(self, reference: str | None) -> list[dict[str, Any]]:
-        """All committed documents, or those whose reference is (the beginning of) this key."""
-        ...
-
-    def edit(self, number: str, changes: Mapping[str, Any]) -> bool:
-        """A person changes a document there. False where there is no such document."""
-        ...
-
-    def reset(self) -> None:
-        """As on the first day."""
-        ...
-
-
-def json_answer(status: int, value: object, headers: tuple[tuple[str, str], ...] = ()) -> SimAnswer:
-    """An answer in JSON."""
-    return SimAnswer(
-        status, msgspec.json.encode(value), (("Content-Type", "application/json"), *headers)
-    )
 
 
 class Simulator:

@@ -28,7 +28,7 @@ from quaestor.connectors.kit.contract import (
     Transient,
 )
 from quaestor.connectors.kit.kind import ConnectorKind, SimulatorOptions
-from quaestor.connectors.kit.simulator import Simulated
+from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
 from quaestor.connectors.sap_s4.client import Refused, SapClient, literal
 from quaestor.connectors.sap_s4.compare import differences, is_deleted, rows_of, same_code

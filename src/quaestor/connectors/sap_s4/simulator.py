@@ -24,7 +24,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from quaestor.connectors.kit.kind import SimulatorOptions
-from quaestor.connectors.kit.simulator import SimAnswer, SimRequest, json_answer
+from quaestor.connectors.kit.simulated import SimAnswer, SimRequest, json_answer
 from quaestor.connectors.sap_s4.config import SERVICE_PATH
 from quaestor.connectors.sap_s4.simulator_filter import matches, parsed
 from quaestor.connectors.sap_s4.simulator_rules import (
