@@ -178,9 +178,9 @@ class Bench:
             await self._workers.pop().stop(WORKER_STOP_S)
         while len(self._workers) < count:
             name = f"worker-{len(self._workers) + 1}"
-            arguments = ["work", "--project", str(self._project), "--audit-key", str(self._key)]
+            arguments = ["work", "--project", str(self._project), "--data", str(self.folder)]
             arguments += ["--worker-id", name, "--json", "--log-json"]
-            environment = {"QUAESTOR_DSN": self.server.dsn, "QUAESTOR_DATA": ""}
+            environment = {"QUAESTOR_DSN": self.server.dsn}
             self._workers.append(await self.start(name, arguments, environment))
 
     @property
