@@ -6,6 +6,7 @@ With `--json` stdout carries exactly one line, the last; all narration goes to s
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -20,6 +21,8 @@ __all__ = ["Failed", "Json", "Output", "command", "json_line", "usage_error"]
 P = ParamSpec("P")
 
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON on stdout.")]
+
+_PIPE_COLUMNS = 100
 
 _encoder = msgspec.json.Encoder(decimal_format="string", enc_hook=str)
 
@@ -41,13 +44,21 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        # A pipe gets 100 columns: nobody wants a table folded to the 80 of a guess.
-        width = None if sys.stderr.isatty() or sys.stdout.isatty() else 100
-        self.people = Console(stderr=as_json, highlight=False, width=width, emoji=False)
+        self.people = Console(stderr=as_json, highlight=False, emoji=False)
+        if not self.people.is_terminal and "COLUMNS" not in os.environ:
+            # A pipe has no width. Nobody wants a table folded to the 80 columns of a guess.
+            self.people.width = _PIPE_COLUMNS
 
     def say(self, *parts: Any, **how: Any) -> None:
         """A line, or a table, for people; `how` as rich's own `print` has it. No markup."""
-        self.people.print(*parts, markup=False, **how)
+        if self.people.is_terminal:
+            self.people.print(*parts, markup=False, **how)
+            return
+        with self.people.capture() as captured:
+            self.people.print(*parts, markup=False, **how)
+        # Tables fill their columns with blanks, which are nothing but noise in a file.
+        lines = (line.rstrip() for line in captured.get().splitlines())
+        print(*lines, sep="\n", file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def result(self, value: Any, *, good: bool = True) -> None:
         """The result for machines, and the end: nothing may be printed to stdout afterwards."""
@@ -84,6 +95,10 @@ def command(run: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(130) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
+        except BrokenPipeError:
+            # Whoever read along has seen enough. Python would complain once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
         except Exception as error:
             named = _named(error)
             code, sentence = named or ("unforeseen", f"{type(error).__name__}: {error}")

@@ -124,11 +124,12 @@ async def _probe(loaded: Project, only: str) -> dict[str, tuple[Probe, ...]]:
     from contextlib import AsyncExitStack
 
     from quaestor.connectors.kit.running import simulator_of
-    from quaestor.project.systems import open_systems, submitting_systems
+    from quaestor.project.systems import open_systems, submitting_kinds
 
     async with AsyncExitStack() as stack:
         simulated = {}
-        for name, settings in submitting_systems(loaded).items():
+        for name in submitting_kinds(loaded):
+            settings = loaded.settings.systems[name]
             if settings.simulate:
                 simulator = simulator_of(settings.connector, project=loaded.path)
                 simulated[name] = await stack.enter_async_context(simulator)

@@ -21,7 +21,8 @@ import msgspec
 from quaestor.app import Application
 from quaestor.audit.subjects import deployment_key
 from quaestor.cli.children import READY_TIMEOUT_S, Child, start_child
-from quaestor.cli.identity import Role, StartedProcess, end_process, is_running, started_at
+from quaestor.cli.identity import Role, StartedProcess, started_at
+from quaestor.cli.leftovers import stop_what_is_left
 from quaestor.cli.output import Failed
 from quaestor.cli.place import Place, Running
 from quaestor.connectors.kit.ready import Ready
@@ -30,7 +31,7 @@ from quaestor.store.embedded import EmbeddedServer, EmbeddedServerError
 from quaestor.store.embedded.cluster import DATABASE
 from quaestor.store.migrate import migrate
 
-__all__ = ["Supervisor", "account_name", "all_of", "stop_what_is_left"]
+__all__ = ["Supervisor", "account_name", "all_of"]
 
 _RESTART_FIRST_S = 0.5
 _RESTART_MAX_S = 30.0
@@ -83,7 +84,7 @@ class Supervisor:
 
     async def __aenter__(self) -> Supervisor:
         self.place.make()
-        await stop_what_is_left(self.place)
+        await asyncio.to_thread(stop_what_is_left, self.place)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -300,33 +301,3 @@ async def _empty(server: EmbeddedServer) -> None:
         await connection.execute(f"create database {DATABASE}")
     finally:
         await connection.close()
-
-
-async def stop_what_is_left(place: Place, *, supervisor_too: bool = False) -> list[str]:
-    """Stop what an earlier `up` or `demo` of this place left behind; the names of what was ended.
-
-    Raises `Failed` while its supervisor is at work, unless that shall be ended too; it then stops
-    its processes itself.
-    """
-    running = place.running()
-    if running is None:
-        return []
-    ended = []
-    supervisor = next((each for each in running.processes if each.role == "supervisor"), None)
-    if supervisor is not None and is_running(supervisor):
-        if not supervisor_too:
-            raise Failed(
-                f"`quaestor {running.kind}` runs here already, as process {supervisor.pid}; "
-                f"stop it with: quaestor down --data {place.data}",
-                code="already_running",
-            )
-        await asyncio.to_thread(end_process, supervisor, 60.0)
-        ended.append(f"{supervisor.name} ({supervisor.pid})")
-    for role in ("worker", "simulator"):
-        for process in running.processes:
-            if process.role != role:
-                continue
-            if await asyncio.to_thread(end_process, process, 15.0):
-                ended.append(f"{process.name} ({process.pid})")
-    place.forget()
-    return ended

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from rich.table import Table
 from rich.text import Text
@@ -11,7 +12,7 @@ from quaestor.audit.exchange import WireExchange
 from quaestor.audit.trace import Step
 from quaestor.cli.output import Output
 
-__all__ = ["milliseconds", "request_bytes", "the_change", "timeline", "told"]
+__all__ = ["elapsed", "milliseconds", "request_bytes", "the_change", "timeline", "told"]
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY_CHARS = 12
@@ -36,19 +37,29 @@ def milliseconds(first: Step, then: Step) -> float:
     return (then.at - first.at).total_seconds() * 1000
 
 
-def timeline(output: Output, steps: Sequence[Step]) -> None:
-    """One line for each step: milliseconds since the first, system, what."""
+def elapsed(ms: float) -> str:
+    """A time since the beginning, in the unit that says it."""
+    if ms < 10_000:
+        return f"+{ms:,.0f} ms"
+    for unit, length_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if ms >= 2000 * length_s:
+            return f"+{ms / 1000 / length_s:,.1f} {unit}"
+    return f"+{ms / 1000:,.1f} s"
+
+
+def timeline(output: Output, steps: Sequence[Step], names: Mapping[str, str] | None = None) -> None:
+    """One line for each step: the time since the first, system, what; `names` by pseudonym."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=11, justify="right", style="dim", no_wrap=True)
     grid.add_column(min_width=8, style="cyan", no_wrap=True)
     grid.add_column(ratio=1, overflow="fold")
     for step in steps:
-        since = f"+{milliseconds(steps[0], step):,.0f} ms"
-        grid.add_row(since, Text(step.system or "quaestor"), Text(told(step)))
+        since = elapsed(milliseconds(steps[0], step))
+        grid.add_row(since, Text(step.system or "quaestor"), Text(told(step, names or {})))
     output.say(grid)
 
 
-def told(step: Step) -> str:
+def told(step: Step, names: Mapping[str, str] = MappingProxyType({})) -> str:
     """What happened, in a sentence without a full stop; empty for a step that says nothing new."""
     if step.erased:
         return "erased"
@@ -64,7 +75,8 @@ def told(step: Step) -> str:
         case "record":
             return _recorded(step)
         case "tell":
-            return f"told {step.details.get('to', '')}: {step.details.get('text', '')}"
+            to = step.details.get("to", "")
+            return f"told {names.get(to, to)}: {step.details.get('text', '')}"
         case "event":
             return f"{step.outcome} by {step.actor_name or step.actor}"
         case "step":
@@ -90,7 +102,8 @@ def _sent(step: Step) -> str:
     match step.outcome:
         case "applied":
             status = f"{change.status}, " if change else ""
-            return f"{sent} → {status}{step.external_ids.get('number', '')}"
+            took = f", {change.elapsed_ms:,.0f} ms" if change else ""
+            return f"{sent} → {status}{step.external_ids.get('number', '')}{took}"
         case "ambiguous":
             return f"{sent} → no answer ({step.details.get('reason', '')}): perhaps applied"
         case "rejected":
@@ -113,7 +126,7 @@ def _resolved(step: Step) -> str:
     number = step.external_ids.get("number", "")
     match step.outcome:
         case "applied":
-            return f"it stands: {number}"
+            return f"confirmed: {number}"
         case "withdrawn":
             return f"never to be sent again; left there: {number or 'nothing'}"
     return f"{step.outcome}: {_refusal(step)}"

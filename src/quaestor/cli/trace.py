@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,19 +42,23 @@ def trace(
 
     output = Output(as_json=as_json)
 
-    async def read(opened: Opened, database: Database) -> Trace | None:
+    async def read(opened: Opened, database: Database) -> tuple[Trace | None, Mapping[str, str]]:
         from quaestor.audit.subjects import Subjects
         from quaestor.audit.trace import trace as read_trace
+        from quaestor.cli.naming import names_in
 
         subjects = Subjects(opened.audit_key(audit_key)) if names else None
         async with database.connection() as connection:
-            return await read_trace(connection, asked, subjects=subjects)
+            found = await read_trace(connection, asked, subjects=subjects)
+            if found is None or subjects is None:
+                return found, {}
+            return found, await names_in(connection, subjects, found.steps)
 
-    found = in_database(data, dsn, read)
+    found, named = in_database(data, dsn, read)
     if found is None:
         raise Failed(f"Nothing here leads from {asked} to a document.", code="trace_unknown")
     output.say(f"{found.correlation_id}, found by its {found.matched}")
-    timeline(output, found.steps)
+    timeline(output, found.steps, named)
     for other in found.others:
         output.say(f"{asked} also leads to {other}")
     if found.truncated:

@@ -80,12 +80,12 @@ async def _up(path: Path, place: Place, dsn: str | None, workers: int, output: O
 @command
 def down(data: DataDir, as_json: Json = False) -> None:
     """Stop what `up` or `demo` started, or left behind."""
-    from quaestor.cli.supervise import stop_what_is_left
+    from quaestor.cli.leftovers import stop_what_is_left
     from quaestor.store.embedded import stop_left_behind
 
     output = Output(as_json=as_json)
     place = Place(data)
-    ended = asyncio.run(stop_what_is_left(place, supervisor_too=True))
+    ended = stop_what_is_left(place, supervisor_too=True)
     if stop_left_behind(place.data):
         ended.append("database")
     output.say(f"stopped: {', '.join(ended)}" if ended else "nothing was running")

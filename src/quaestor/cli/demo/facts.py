@@ -11,11 +11,12 @@ import msgspec
 
 from quaestor.audit.subjects import Subjects
 from quaestor.audit.trace import Step, trace
+from quaestor.cli.naming import names_in
 from quaestor.connectors.kit.contract import Command
 from quaestor.connectors.kit.ready import Ready
 from quaestor.store import Database
 
-__all__ = ["Erp", "Facts", "NodeMoved", "SentOrder", "read_facts", "read_steps"]
+__all__ = ["Erp", "Facts", "NodeMoved", "SentOrder", "read_facts", "read_names", "read_steps"]
 
 _WORK = """
 select w.stage, w.outcome, w.parked_owner, w.parked_code, d.number, d.correlation_id
@@ -75,6 +76,14 @@ class Facts(msgspec.Struct, frozen=True):
     def created(self) -> tuple[SentOrder, ...]:
         """The intents to create an order: one for each order group."""
         return tuple(order for order in self.orders if order.action == "create_order")
+
+
+async def read_names(
+    database: Database, subjects: Subjects, steps: Sequence[Step]
+) -> Mapping[str, str]:
+    """Who was told something, by pseudonym."""
+    async with database.connection() as connection:
+        return await names_in(connection, subjects, steps)
 
 
 async def read_facts(database: Database, subjects: Subjects, document_id: int) -> Facts:

@@ -54,7 +54,7 @@ def hops(found: Found, project: Project) -> Iterator[Hop]:
             facts_of = step.details
             yield (
                 "approval",
-                f"{facts_of['outcome']} in {facts_of['decided_by']}: {facts_of['votes']}; "
+                f"{facts_of['outcome']} in {facts_of['decided_by']} ({facts_of['votes']}), "
                 "held against our own minimum",
                 clock.of(step),
             )

@@ -22,7 +22,7 @@ import msgspec
 from quaestor.app import Application
 from quaestor.audit.subjects import Subjects, deployment_key
 from quaestor.audit.trace import Step
-from quaestor.cli.demo.facts import Erp, Facts, read_facts, read_steps
+from quaestor.cli.demo.facts import Erp, Facts, read_facts, read_names, read_steps
 from quaestor.cli.output import Failed
 from quaestor.cli.supervise import Supervisor
 from quaestor.connectors.coupa.mapping import Mapped
@@ -42,6 +42,13 @@ _KILLED = -9
 
 _OUTCOMES = """
 select document_id, outcome, parked_code from quaestor.work where document_id = any($1::bigint[])
+"""
+
+# Sent, and the worker is back without an answer.
+_DOUBT = """
+select true from quaestor.intent i join quaestor.work w using (document_id)
+where i.document_id = $1 and i.resolved_at is null and i.first_sent_at is not null
+  and w.lease_until < quaestor.clock()
 """
 
 HEADLINE = "headline"
@@ -157,11 +164,13 @@ class Demo:
         await self._submit("killed-worker")
         await self._kill(began)
         await self.erp.plan_faults([{"on": CREATES, "do": "drop_after_commit", "times": 2}])
-        await self._submit("lost-answer")
-        await self._submit("cancel-while-unknown")
+        for case in ("lost-answer", "cancel-while-unknown"):
+            await self._submit(case)
+            planned = "SAP is told to take the order and to drop its answer"
+            self._listener.happened(time.monotonic() - began, case, planned)
         following = asyncio.create_task(self._follow(began))
         try:
-            await self._until(self._both_dropped, "the answers of SAP to be lost")
+            await self._until(self._is_in_doubt, "the answers of SAP to be lost")
             await self._cancel("cancel-while-unknown", began)
             await self._submit("two-suppliers")
             await self._submit("split-line")
@@ -186,8 +195,13 @@ class Demo:
         what = f"kill -9 of worker process {worker.pid}, right after its last byte was sent"
         self._listener.happened(time.monotonic() - began, "killed-worker", what)
 
-    async def _both_dropped(self) -> bool:
-        return await self.erp.faults_left() == 0
+    async def _is_in_doubt(self) -> bool:
+        """Whether both answers were lost, and it is written down that nobody knows."""
+        if await self.erp.faults_left():
+            return False
+        document_id = self.taken["cancel-while-unknown"].taken.document_id
+        state = await self.app.database.fetchval(_DOUBT, document_id)
+        return bool(state)
 
     async def _cancel(self, case: str, began: float) -> None:
         taken = self.taken[case].taken
@@ -264,6 +278,10 @@ class Demo:
         return await read_facts(
             self.app.database, self.subjects, self.taken[case].taken.document_id
         )
+
+    async def names(self, facts: Facts) -> Mapping[str, str]:
+        """The people that were told something, by pseudonym."""
+        return await read_names(self.app.database, self.subjects, facts.steps)
 
     async def count(self, case: str) -> Counted:
         """Count in the ERP, by the posting key of each order group of the requisition."""

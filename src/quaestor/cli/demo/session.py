@@ -101,7 +101,7 @@ class Session:
         self._tell.heading(2, "The same in trouble, side by side")
         await demo.trouble()
         self._tell.heading(3, f"The trail of {headline.facts.correlation_id}")
-        self._tell.timeline(headline.facts.steps)
+        self._tell.timeline(headline.facts.steps, await demo.names(headline.facts))
         self._tell.heading(4, f"Counted in SAP, at {demo.erp.ready.control}/documents")
         others = await demo.others()
         in_erp = len(await demo.erp.documents())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -37,7 +37,7 @@ class Teller:
 
     def supervised(self, text: str) -> None:
         """The supervisor did something."""
-        self.happened(None, "", text)
+        self.happened(None, "supervisor", text)
 
     def hops(self, hops: Iterable[Hop]) -> None:
         """Name, what happened, when: wrapped text stays in its column."""
@@ -56,7 +56,7 @@ class Teller:
         """One entry of the trail, where it is one of those that tell the story."""
         if step.effect in _DULL or (step.effect == "step" and not step.outcome.startswith("done:")):
             return
-        if step.effect == "receive" or (step.effect, step.outcome) == ("send", "begun"):
+        if step.effect in ("receive", "event") or (step.effect, step.outcome) == ("send", "begun"):
             return
         if case in ("two-suppliers", "split-line") and step.effect != "send":
             return
@@ -76,22 +76,22 @@ class Teller:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def timeline(self, steps: Sequence[Step]) -> None:
+    def timeline(self, steps: Sequence[Step], names: Mapping[str, str]) -> None:
         """The trail of one requisition, from its receipt on."""
-        timeline(self._out, steps)
+        timeline(self._out, steps, names)
 
     def counted(self, found: Sequence[Found]) -> None:
         """The table of what was counted in the ERP."""
-        table = Table(box=None, padding=(0, 1), pad_edge=False, show_edge=False)
-        for title in ("  ", "requisition", "", "amount", "outcome", "groups", "in SAP", "doubles"):
-            numeric = title in ("amount", "groups", "in SAP", "doubles")
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+        table.add_column("", width=1)
+        for title in ("requisition", "amount", "outcome", "groups", "in SAP", "twice"):
+            numeric = title in ("amount", "groups", "in SAP", "twice")
             table.add_column(title, justify="right" if numeric else "left", no_wrap=True)
         for one in found:
             requisition = one.submitted.mapped.requisition
             table.add_row(
                 "",
-                requisition.number,
-                CASES.get(one.submitted.case, one.submitted.case),
+                f"{requisition.number} {CASES.get(one.submitted.case, one.submitted.case)}",
                 money(requisition.total, requisition.currency),
                 one.facts.outcome,
                 str(one.counted.order_groups),
