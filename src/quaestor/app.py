@@ -6,9 +6,10 @@ It takes documents in and makes engines; what runs where is decided by the comma
 
 from __future__ import annotations
 
+import hmac
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisitio
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.flows.kit.flow import Flow
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
+from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
 from quaestor.model.canonical import content_hash
 from quaestor.project.load import load_project
@@ -39,9 +41,10 @@ from quaestor.runtime.receiving import Inbound, Taken, take_in
 from quaestor.runtime.recording import Recorder
 from quaestor.runtime.sending import SystemLink
 from quaestor.runtime.upkeep import Upkeep
+from quaestor.security.identity import TrustedIssuer
 from quaestor.store import Connection, Database
 
-__all__ = ["FLOWS", "Application"]
+__all__ = ["FLOWS", "Application", "open_gateway"]
 
 FLOWS: Mapping[tuple[str, int], Flow] = {
     (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER,)
@@ -206,21 +209,54 @@ class Application:
         )
 
     def _world(self) -> World:
-        limits = self.project.settings.limits
+        limits, deployment = self.project.settings.limits, self.project.settings.deployment
         return World(
-            deployment=self.project.settings.deployment.name,
+            deployment=deployment.name,
             targets={
                 name: Target(name, system.submits.render, system.manifest.actions, system.findable)
                 for name, system in self.systems.items()
                 if system.submits is not None
             },
             reads=self._fetch_reads,
-            limits=Limits(failures_max=limits.send_attempts_max),
+            limits=Limits(
+                failures_max=limits.send_attempts_max,
+                unresolved_max_s=deployment.lane_wait_max_s,
+                # A resend may leave as late as its lease ends.
+                key_margin_s=deployment.lease_s,
+            ),
             steps_max=limits.steps_max,
         )
 
     def _fetch_reads(self, case: Case, kinds: tuple[type, ...]) -> Mapping[type, Any]:
         return self._reads[case.release](case.document.type, case.document.entity, kinds)
+
+
+@asynccontextmanager
+async def open_gateway(
+    project: Project,
+    dsn: str,
+    *,
+    audit_key: bytes,
+    trusted: tuple[TrustedIssuer, ...],
+    application_name: str = "quaestor gateway",
+) -> AsyncIterator[Services]:
+    """What a gateway works with: its own connections, the project's release, trusted issuers."""
+    deployment = project.settings.deployment
+    async with await Database.connect(
+        dsn, role="quaestor_gateway", application_name=application_name, max_size=12
+    ) as database:
+        yield Services(
+            database=database,
+            recorder=Recorder(Subjects(audit_key)),
+            flows={flow.name: flow for flow in FLOWS.values()},
+            release=project.release().hash,
+            reads=_reads_of(project),
+            environment=deployment.environment,
+            trusted=trusted,
+            # Derived, so that all gateways of a deployment take each other's cursors.
+            cursor_key=hmac.digest(audit_key, b"quaestor/gateway/cursor", "sha256"),
+            entities=tuple(sorted(project.entities)),
+        )
 
 
 def _reads_of(project: Project) -> ProjectReads:

@@ -19,7 +19,7 @@ from quaestor.flows.charging import buyer_of
 from quaestor.flows.kit.dossier import ApprovalRequested, Dossier
 from quaestor.flows.kit.effects import Record, Release, RequestApproval, Tell, WithdrawApproval
 from quaestor.flows.kit.reads import EntityBook
-from quaestor.flows.kit.step import Await, Done, Park, Step
+from quaestor.flows.kit.step import Await, Park, Step
 from quaestor.model.approval import ApprovalEvidence
 from quaestor.model.employee import Directory
 from quaestor.model.event import Decided
@@ -34,7 +34,6 @@ __all__ = [
     "deciding",
     "expiring",
     "latest_request",
-    "rejected",
 ]
 
 APPROVING_READS: tuple[type, ...] = (ApprovalPolicy, EntityBook, Directory, Rates)
@@ -78,11 +77,6 @@ def expiring(dossier: Dossier) -> Step:
     return Step((*withdrawn, told), Park(refusal.owner, refusal, resume="asking"))
 
 
-def rejected(dossier: Dossier) -> Step:
-    """The end of this version; a later one is a new cycle (A19)."""
-    return Step((), Done("rejected"))
-
-
 def latest_request(dossier: Dossier) -> ApprovalRequested | None:
     """The newest request on the document's present version; `None` if it was taken back."""
     result = dossier.results.get(_request_name(dossier, _times_asked(dossier)))
@@ -117,7 +111,7 @@ def _decided(dossier: Dossier) -> Step:
         case Declined(refusal, votes):
             told = _told(requisition, "was rejected", refusal)
             recorded = _recorded(evidence, "rejected", votes)
-            return Step((recorded, Release("reservation"), told), "rejected", events)
+            return Step((recorded, Release("reservation"), told), "reporting_rejected", events)
         case Insufficient(refusal, votes):
             # The decision stays unconsumed: once the directory is put right, the same votes are
             # looked at again.

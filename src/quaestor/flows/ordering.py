@@ -199,7 +199,7 @@ def ordered(dossier: Dossier) -> Step:
         for after_done in dossier.read(Seams).after_done
         for effect in after_done(requisition, numbers)
     )
-    return Step((Release("reservation"), told, *added), "closed")
+    return Step((Release("reservation"), told, *added), "reporting_ordered")
 
 
 def closed(dossier: Dossier) -> Step:
@@ -314,7 +314,7 @@ def cancelling(dossier: Dossier) -> Step:
             cancels=number,
         )
         return Step((send,), "cancel_answered")
-    return Step(_freed(dossier), Done("cancelled"))
+    return Step(_freed(dossier), "reporting_cancelled")
 
 
 def cancel_answered(dossier: Dossier) -> Step:

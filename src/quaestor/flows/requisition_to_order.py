@@ -6,6 +6,7 @@
         │                        └─► rejected              └── other) ◄─ committing
 
     a cancellation, at every stage ─► cancelling ⇄ cancel_answered
+    what became of it goes home last: reporting_ordered, _cancelled, _rejected ⇄ reported
 
 Budget, routing and crosswalks go by the day of submission in the entity's time zone. So the same
 document finds the same ledger, and with it the same posting key, on whatever day it is read again.
@@ -23,13 +24,12 @@ from quaestor.flows.approving import (
     deciding,
     expiring,
     latest_request,
-    rejected,
 )
 from quaestor.flows.charging import CHARGING_READS, charged
 from quaestor.flows.kit.dossier import Dossier, Refused, Reserved
 from quaestor.flows.kit.effects import Adjust, Adopt, Reserve, Tell, Withdraw, WithdrawApproval
 from quaestor.flows.kit.flow import Flow, Stage
-from quaestor.flows.kit.reads import EntityBook
+from quaestor.flows.kit.reads import EntityBook, Routing
 from quaestor.flows.kit.step import Park, Stay, Step
 from quaestor.flows.ordering import (
     ORDERING_READS,
@@ -44,6 +44,14 @@ from quaestor.flows.ordering import (
     placed,
     posting,
 )
+from quaestor.flows.reporting import (
+    REPORTING_READS,
+    report,
+    reported,
+    reporting_cancelled,
+    reporting_ordered,
+    reporting_rejected,
+)
 from quaestor.model.event import Cancel, Changed, Decided, Event
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.requisition import Requisition
@@ -55,7 +63,7 @@ __all__ = ["REQUISITION_TO_ORDER", "interrupted", "reserving", "validating"]
 _BEFORE_DECISION = frozenset(
     {"validating", "reserving", "approving", "asking", "deciding", "expiring"}
 )
-_CANCELLING = frozenset({"cancelling", "cancel_answered"})
+_CANCELLING = frozenset({"cancelling", "cancel_answered", "reporting_cancelled"})
 
 
 # --- the way to an approval -----------------------------------------------------------------------
@@ -99,9 +107,19 @@ def reserving(dossier: Dossier) -> Step:
 def _refused(dossier: Dossier, refusal: Refusal) -> Step:
     requisition: Requisition = dossier.document.body
     message = f"Requisition {requisition.number} cannot go on."
-    told = (Tell("told", requisition.requester, message, refusal),)
     park = Park(refusal.owner, refusal, resume="validating")
-    return Step(told if refusal.owner == "requester" else (), park)
+    if refusal.owner != "requester":
+        return Step((), park)
+    told = Tell("told", requisition.requester, message, refusal)
+    # Where his system takes it he reads it there; then this stage comes to the same end again.
+    sent = report(dossier, "refused", refusal=refusal)
+    if sent is not None and sent.name not in dossier.results:
+        return Step((told, sent), dossier.stage)
+    return Step((), park) if sent is None and _takes_reports(dossier) else Step((told,), park)
+
+
+def _takes_reports(dossier: Dossier) -> bool:
+    return dossier.document.source_system in dossier.read(Routing).reports_to
 
 
 # --- what comes in between ------------------------------------------------------------------------
@@ -167,19 +185,23 @@ REQUISITION_TO_ORDER = Flow(
     first="validating",
     stages={
         "validating": Stage(
-            validating, (*CHARGING_READS, ValidationPolicy, SupplierReplica, ChartReplica)
+            validating,
+            (*CHARGING_READS, Routing, ValidationPolicy, SupplierReplica, ChartReplica),
         ),
-        "reserving": Stage(reserving),
+        "reserving": Stage(reserving, REPORTING_READS),
         "approving": Stage(approving, APPROVING_READS),
         "asking": Stage(asking, APPROVING_READS),
         "deciding": Stage(deciding, APPROVING_READS),
         "expiring": Stage(expiring),
-        "rejected": Stage(rejected),
         "ordering": Stage(ordering, ORDERING_READS),
         "posting": Stage(posting, ORDERING_READS),
         "answering": Stage(answering, ORDERING_READS),
         "committing": Stage(committing),
         "ordered": Stage(ordered, ORDERING_READS),
+        "reporting_ordered": Stage(reporting_ordered, REPORTING_READS),
+        "reporting_cancelled": Stage(reporting_cancelled, REPORTING_READS),
+        "reporting_rejected": Stage(reporting_rejected, REPORTING_READS),
+        "reported": Stage(reported),
         "closed": Stage(closed),
         "cancelling": Stage(cancelling),
         "cancel_answered": Stage(cancel_answered),

@@ -12,6 +12,7 @@ from quaestor.model.crosswalk import Crosswalks
 from quaestor.model.employee import Directory
 from quaestor.model.rates import Rates
 from quaestor.project.project import Project
+from quaestor.project.systems import submitting_kinds
 from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
 
 __all__ = ["ProjectReads", "project_reads"]
@@ -32,7 +33,14 @@ def project_reads(project: Project, seams: Seams) -> ProjectReads:
         Directory: project.directory,
         EntityBook: EntityBook(project.entities, project.calendars),
         Rates: project.rates,
-        Routing: Routing(frozenset(n for n, one in systems.items() if one.order_per_address)),
+        Routing: Routing(
+            by_ship_to=frozenset(n for n, one in systems.items() if one.order_per_address),
+            reports_to=frozenset(
+                name
+                for name, kind in submitting_kinds(project).items()
+                if "report_status" in kind.manifest.actions
+            ),
+        ),
         Seams: seams,
         SupplierReplica: project.suppliers,
         ValidationPolicy: project.validation_policy(),

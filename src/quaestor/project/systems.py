@@ -9,6 +9,7 @@ import msgspec
 
 from quaestor.connectors.kit.config import AuthConfig, SystemConfig, http_wire
 from quaestor.connectors.kit.contract import Connector, Guarantee, Manifest, Submits
+from quaestor.connectors.kit.kind import ConnectorKind
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.connectors.kit.wires.http import HttpWire
@@ -17,7 +18,7 @@ from quaestor.project.project import Project
 from quaestor.security.secrets import Resolve, Secret, resolver
 from quaestor.settings import SystemSettings
 
-__all__ = ["OpenSystem", "open_systems", "submitting_systems"]
+__all__ = ["OpenSystem", "open_systems", "submitting_kinds"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class OpenSystem:
         return promises != {Guarantee.NONE}
 
 
-def submitting_systems(project: Project) -> dict[str, SystemSettings]:
-    """The systems that orders may be posted to."""
+def submitting_kinds(project: Project) -> dict[str, ConnectorKind]:
+    """The systems that something may be sent to, each with its kind."""
     kinds = connector_kinds(project.path)
     return {
-        name: system
+        name: kinds[system.connector]
         for name, system in project.settings.systems.items()
         if system.connector in kinds and kinds[system.connector].manifest.actions
     }
@@ -52,16 +53,16 @@ def open_systems(project: Project, simulated: Mapping[str, Ready]) -> dict[str, 
     """Wire and connector of each system that posts; `simulated` ones get address and credentials
     from their simulator. Raises `SecretUnavailable` for a secret that is not there.
     """
-    kinds = connector_kinds(project.path)
     opened: dict[str, OpenSystem] = {}
-    for name, settings in submitting_systems(project).items():
+    for name, kind in submitting_kinds(project).items():
+        settings = project.settings.systems[name]
         config: SystemConfig = project.configs[name]
         resolve = resolver(project.path)
         if name in simulated:
             config = _of_simulator(config, simulated[name])
             resolve = _simulator_secrets(simulated[name].credentials)
         wire = http_wire(config, resolve)
-        connector = kinds[settings.connector].build(config, wire)
+        connector = kind.build(config, wire)
         submits = connector if isinstance(connector, Submits) else None
         opened[name] = OpenSystem(name, connector, connector.manifest, submits, wire, settings)
     return opened

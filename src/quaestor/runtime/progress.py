@@ -330,7 +330,7 @@ def _intend(case: Case, world: World, now: datetime, send: Send) -> None:
         case.keep(sends={**case.state.sends, send.name: sent})
     elif known.core.key != key:
         raise FlowBroken(f"{send.name} was sent before under another key")
-    elif isinstance(known.core.outcome, Rejected):
+    elif isinstance(known.core.outcome, Rejected) or known.core.outcome == Withdrawn(None):
         # Surely nothing stands there, and a person let it be tried again: what is sent may
         # have been corrected, so it is rendered anew under the same key.
         written = _written(target, _command(case, send, key, known.created_at))

@@ -119,7 +119,7 @@ async def _ask(call: Call, command: Command) -> Submitted | Found | NotKnown:
         return error
     except TimeoutError:
         reason = "no answer within the time of a call"
-        return Ambiguous(reason, system=True) if sends else Transient(reason)
+        return Ambiguous(reason) if sends else Transient(reason)
     except Exception as error:  # noqa: BLE001 - an unforeseen exception is perhaps applied (§4)
         reason = f"unforeseen {type(error).__name__} in the connector"
         return Ambiguous(reason) if sends else Transient(reason, system=False)

@@ -37,9 +37,14 @@ class EntityBook(msgspec.Struct, frozen=True):
 
 
 class Routing(msgspec.Struct, frozen=True):
-    """Where orders go beyond `Entity.ledgers`: ledgers that need one order per ship-to address."""
+    """Where orders go beyond `Entity.ledgers`, and where reports go.
+
+    `by_ship_to` are ledgers that need one order per ship-to address; `reports_to` the systems
+    that take the status of a document of theirs back.
+    """
 
     by_ship_to: frozenset[str] = frozenset()
+    reports_to: frozenset[str] = frozenset()
 
 
 EnrichOrder = Callable[[PurchaseOrder, Requisition], PurchaseOrder | Refusal]

@@ -338,11 +338,13 @@ grant select, insert, update on
     quaestor.budget_balance, quaestor.release_current, quaestor.system_state, quaestor.worker
     to quaestor_worker;
 grant select, insert on
-    quaestor.document_body, quaestor.crossref, quaestor.budget_entry, quaestor.release, quaestor.epoch,
+    quaestor.document_body, quaestor.crossref, quaestor.budget_entry, quaestor.release,
+    quaestor.epoch,
     quaestor.outcome_spool
     to quaestor_worker;
 grant delete on quaestor.worker to quaestor_worker;
-grant select, insert on quaestor.document, quaestor.document_body, quaestor.inbox to quaestor_gateway;
+grant select, insert on quaestor.document, quaestor.document_body, quaestor.inbox
+    to quaestor_gateway;
 grant select, insert, update on quaestor.work to quaestor_gateway;
 grant select on
     quaestor.document, quaestor.document_body, quaestor.work, quaestor.inbox, quaestor.intent,

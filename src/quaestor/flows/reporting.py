@@ -1,0 +1,109 @@
+"""Telling the system that a requisition came from what became of it: the write-back.
+
+A report is a send like any other: committed as an intent, sent again until it is answered (systems
+take the same state twice, `REPEATABLE`). It comes last, so that a procurement system that is down
+never holds up an order.
+"""
+
+from __future__ import annotations
+
+from quaestor.connectors.kit.contract import Applied, Rejected
+from quaestor.flows.kit.dossier import Dossier
+from quaestor.flows.kit.effects import Send
+from quaestor.flows.kit.reads import Routing
+from quaestor.flows.kit.step import Done, Park, Step
+from quaestor.flows.ordering import placed
+from quaestor.model.refusal import Refusal, refuse
+from quaestor.model.requisition import Requisition
+from quaestor.model.status import DocumentStatus, State
+
+__all__ = [
+    "REPORTING_READS",
+    "report",
+    "reported",
+    "reporting_cancelled",
+    "reporting_ordered",
+    "reporting_rejected",
+]
+
+REPORTING_READS: tuple[type, ...] = (Routing,)
+
+_REPORT = "report/"
+
+
+def report(
+    dossier: Dossier, state: State, *, orders: tuple[str, ...] = (), refusal: Refusal | None = None
+) -> Send | None:
+    """The write-back of this state; `None` where nobody takes it, or where it was answered.
+
+    A report that was refused there is sent again only after a person asked for it: `reported`
+    parks it, and a retry comes back here.
+    """
+    document = dossier.document
+    if document.source_system not in dossier.read(Routing).reports_to:
+        return None
+    what = f"{_REPORT}{state}/{refusal.code}" if refusal else f"{_REPORT}{state}"
+    name = f"{what}/{document.version}"
+    if isinstance(dossier.results.get(name), Applied):
+        return None
+    requisition: Requisition = document.body
+    status = DocumentStatus(
+        document.source_id, requisition.number, state, orders, _message(state, orders), refusal
+    )
+    return Send(
+        name,
+        document.source_system,
+        "report_status",
+        order_group=what,
+        generation=document.version,
+        status=status,
+    )
+
+
+def _message(state: State, orders: tuple[str, ...]) -> str:
+    match state:
+        case "ordered":
+            return f"Ordered: {', '.join(orders)}."
+        case "cancelled":
+            return "Cancelled."
+        case _:
+            return ""
+
+
+def reporting_ordered(dossier: Dossier) -> Step:
+    """Every order's number goes home."""
+    numbers = tuple(order.document.number for order in placed(dossier))
+    send = report(dossier, "ordered", orders=numbers)
+    return Step((), "closed") if send is None else Step((send,), "reported")
+
+
+def reporting_cancelled(dossier: Dossier) -> Step:
+    """The cancellation is complete."""
+    send = report(dossier, "cancelled")
+    return Step((), Done("cancelled")) if send is None else Step((send,), "reported")
+
+
+def reporting_rejected(dossier: Dossier) -> Step:
+    """An approver said no: the requester reads it where he works."""
+    send = report(dossier, "refused", refusal=refuse("approval_rejected"))
+    return Step((), Done("rejected")) if send is None else Step((send,), "reported")
+
+
+def reported(dossier: Dossier) -> Step:
+    """Back to where the report came from; one that was refused is the operator's."""
+    names = [name for name in dossier.sends if name.startswith(_REPORT)]
+    if not names:
+        return Step((), "reporting_ordered")
+    back = _BACK[names[-1].removeprefix(_REPORT).partition("/")[0]]
+    result = dossier.results.get(names[-1])
+    if isinstance(result, Rejected):
+        refusal = refuse("status_not_reported", **result.refusal.details)
+        return Step((), Park(refusal.owner, refusal, resume=back))
+    return Step((), back)
+
+
+_BACK = {
+    "ordered": "reporting_ordered",
+    "cancelled": "reporting_cancelled",
+    "refused": "reporting_rejected",
+}
