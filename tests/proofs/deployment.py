@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -26,6 +27,7 @@ from quaestor.audit.subjects import deployment_key
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.project.load import load_project
 from quaestor.runtime.receiving import Taken
+from quaestor.store import StoreError
 from tests.support.simulator_process import RunningSimulator, running_simulator
 from tests.support.worker_process import WorkerProcess
 
@@ -80,6 +82,22 @@ class Deployment:
             taken.append(one)
         return taken
 
+    async def take_in_patiently(
+        self, *numbers: int, submitted_at: datetime | None = None
+    ) -> list[Taken]:
+        """As `take_in`, tried again while the store says that it is in trouble."""
+        found: list[Taken] = []
+
+        async def taken() -> bool:
+            try:
+                found[:] = await self.take_in(*numbers, submitted_at=submitted_at)
+            except StoreError:
+                return False
+            return True
+
+        await until(taken, "the store takes documents in")
+        return found
+
     async def outcomes(self) -> Mapping[str, int]:
         """How many requisitions ended how; a parked one by its refusal, else `open`."""
         rows = await self.ask(
@@ -118,6 +136,19 @@ class Deployment:
             if request["method"] == method and request["path"].startswith(ORDERS_PATH)
         ]
 
+    # --- people ---------------------------------------------------------------------------------
+
+    async def recover(self, recovery_point: datetime) -> None:
+        """Accept the database as it is now, as an operator does."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "quaestor", "recover", "--dsn", self.dsn, "--by", "operator"),
+            *("--audit-key", str(self.place / "audit.key"), "--yes", "--json"),
+            *("--recovery-point", recovery_point.isoformat()),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), 30.0)
+        assert json.loads(said)["accepted"] is True, said
+
     # --- workers --------------------------------------------------------------------------------
 
     async def worker(
@@ -143,6 +174,17 @@ class Deployment:
         worker = await WorkerProcess.start(arguments, log, environment)
         self._workers.append(worker)
         return worker
+
+    async def upkeep_rounds(self, rounds: int) -> None:
+        """Wait until a worker has looked after things so many times."""
+        seen = set()
+
+        async def seen_often() -> bool:
+            found = await self.ask("select seen_at from quaestor.worker")
+            seen.update(row["seen_at"] for row in found)
+            return len(seen) > rounds
+
+        await until(seen_often, "a worker shows that it lives")
 
     async def stop_workers(self) -> None:
         """Stop every worker that still runs, cleanly."""
@@ -188,6 +230,10 @@ async def deployed_with(dsn: str, place: Path, sap: RunningSimulator) -> AsyncIt
         try:
             await app.release(by="tests")
             yield deployment
+        except AssertionError:
+            for worker in deployment._workers:
+                print(worker.last_words())
+            raise
         finally:
             await deployment.stop_workers()
 

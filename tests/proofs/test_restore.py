@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from quaestor.store.embedded import EmbeddedServer
-from quaestor.store.epoch import accept_epoch
 from quaestor.store.migrate import migrate
 from tests.proofs.deployment import Deployment, deployed, deployed_with, until
 from tests.support.restore import (
@@ -28,7 +26,6 @@ from tests.support.restore import (
     restore_backup,
     restore_point,
 )
-from tests.support.worker_process import WorkerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
@@ -44,15 +41,6 @@ class Lost:
 
     keys: Mapping[str, str]
     recovery_point: datetime
-
-
-async def recover(dsn: str, recovery_point: datetime) -> None:
-    """Accept the database as it is now, as `quaestor recover` does."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        await accept_epoch(connection, accepted_by="operator", recovery_point=recovery_point)
-    finally:
-        await connection.close()
 
 
 async def leave_one_unsent(deployment: Deployment) -> None:
@@ -96,25 +84,12 @@ def age_orders(deployment: Deployment, lost: Lost) -> None:
         deployment.sap.edit(order["number"], {"CreationDate": f"/Date({midnight_ms})/"})
 
 
-async def upkeep_rounds(deployment: Deployment, worker: WorkerProcess, rounds: int) -> None:
-    """Wait until the worker has looked after things so many times."""
-    seen = set()
-
-    async def seen_often() -> bool:
-        found = await deployment.ask("select seen_at from quaestor.worker")
-        seen.update(row["seen_at"] for row in found)
-        return len(seen) > rounds
-
-    await until(seen_often, "the worker shows that it lives")
-    assert worker.code is None
-
-
 async def recovers_without_a_second_order(restored: Deployment, lost: Lost) -> None:
     """The drill itself, on the restored database."""
     ordered, requests = restored.orders(), len(restored.sap.requests())
     worker = await restored.worker("second")
     await restored.take_in(BEFORE, submitted_at=SUBMITTED)
-    await upkeep_rounds(restored, worker, 3)
+    await restored.upkeep_rounds(3)
 
     troubles = worker.logged("epoch_changed")
     assert len(troubles) == 1
@@ -126,7 +101,7 @@ async def recovers_without_a_second_order(restored: Deployment, lost: Lost) -> N
     ]
     assert len(restored.sap.requests()) == requests
 
-    await recover(restored.dsn, lost.recovery_point)
+    await restored.recover(lost.recovery_point)
     await restored.take_in(AFTER, submitted_at=SUBMITTED)
     took_s = await restored.until_outcomes({"ordered": 3})
 

@@ -73,8 +73,8 @@ class WorkerProcess:
             raise
 
     def last_words(self) -> str:
-        """The end of its log."""
-        return self._log.read_text()[-2000:]
+        """The end of its log, each line cut to a readable length."""
+        return "\n".join(line[:300] for line in self._log.read_text().splitlines()[-20:])
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Its log lines about this event."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from quaestor.runtime.dispatch import Claimed, Dispatch
 from quaestor.runtime.gate import EpochGate
 from quaestor.runtime.lanes import Lanes
 from quaestor.runtime.saving import Flight, save_cases
-from quaestor.store import Connection, Database, StorageUnavailable
+from quaestor.store import Connection, Database, StorageUnavailable, is_storage_trouble
 
 __all__ = ["Upkeep"]
 
@@ -97,7 +97,7 @@ class Upkeep:
     lane_wait_max_s: float = 86_400.0
     every_s: float = 1.0
     suspects: bool = False
-    _own: asyncpg.Connection | None = None
+    _own: Connection | None = None
     _borrowed: AsyncExitStack = field(default_factory=AsyncExitStack)
     _has_declared: bool = False
     _shown: dict[str, _Shown] = field(default_factory=dict)
@@ -176,24 +176,27 @@ class Upkeep:
         await self._borrowed.aclose()
 
     async def _ask(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        """A statement on our own connection. One that is lost is replaced in the next round."""
+        async with self._using() as own:
+            rows: list[asyncpg.Record] = await own.fetch(query, *values)
+        return rows
+
+    @asynccontextmanager
+    async def _using(self) -> AsyncIterator[Connection]:
+        """The connection of our own. One that is in trouble is replaced in the next round."""
         async with self._lock:
             if self._own is None:
                 raise StorageUnavailable("The worker is not signed on.")
             try:
-                rows: list[asyncpg.Record] = await self._own.fetch(query, *values)
+                yield self._own
             except Exception as error:
-                if self._own.is_closed():
-                    await self._sign_off()
-                    raise StorageUnavailable from error
-                raise
-        return rows
+                if not is_storage_trouble(error):
+                    raise
+                await self._sign_off()
+                raise StorageUnavailable from error
 
     async def _look_at_epoch(self, gate: EpochGate) -> None:
-        async with self._lock:
-            if self._own is None:
-                raise StorageUnavailable("The worker is not signed on.")
-            news = await gate.look(self._own)
+        async with self._using() as own:
+            news = await gate.look(own)
         if news and gate.is_open:
             _log.info("epoch_accepted", find_first_before=str(gate.find_first_before or ""))
         elif news:
