@@ -216,22 +216,24 @@ class Supervisor:
         task.add_done_callback(self._watching.discard)
 
     async def _watch_worker(self, name: str, child: Child) -> None:
+        """Start it anew whenever it ends: at once after a long life, else ever more slowly."""
         loop = asyncio.get_running_loop()
         pause_s = _RESTART_FIRST_S
         while True:
             born = loop.time()
             code = await child.wait()
-            if self._stopping:
-                return
             if loop.time() - born > _LIVED_LONG_S:
                 pause_s = _RESTART_FIRST_S
-            self._heard(f"{name} ended with {code}; it is started again in {pause_s:g} s")
-            await asyncio.sleep(pause_s)
-            pause_s = min(_RESTART_MAX_S, pause_s * 2)
-            try:
-                child = await self.start_worker(name, keep_alive=False)
-            except Failed as failure:
-                self._heard(str(failure))
+            what = f"{name} ended with {code}"
+            while True:
+                self._heard(f"{what}; it is started again in {pause_s:g} s")
+                await asyncio.sleep(pause_s)
+                pause_s = min(_RESTART_MAX_S, pause_s * 2)
+                try:
+                    child = await self.start_worker(name, keep_alive=False)
+                    break
+                except Failed as failure:
+                    what = str(failure)
 
     async def _watch_simulator(self, name: str, child: Child) -> None:
         code = await child.wait()

@@ -17,6 +17,11 @@ __all__ = ["Mask", "configure_logging"]
 
 Mask = Callable[[Any], Any]
 
+# A traceback that shows local variables would show what they hold.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
 
 def configure_logging(
     mask: Mask, *, as_json: bool, level: str = "info", stream: TextIO | None = None
@@ -38,9 +43,8 @@ def configure_logging(
         _masking(mask),
     ]
     rendering: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [_TRACEBACKS, structlog.processors.JSONRenderer()]
         if as_json
-        # Plain tracebacks: one that shows local variables would show what they hold.
         else [
             structlog.dev.ConsoleRenderer(
                 colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback
