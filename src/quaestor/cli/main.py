@@ -17,8 +17,10 @@ from quaestor.cli.bench import bench, bench_ledger
 from quaestor.cli.demo.command import demo
 from quaestor.cli.project import connector, project, release
 from quaestor.cli.recover import recover
+from quaestor.cli.serve import serve
 from quaestor.cli.simulator import simulator
 from quaestor.cli.submit import submit
+from quaestor.cli.token import token
 from quaestor.cli.trace import trace
 from quaestor.cli.up import down, up
 from quaestor.cli.work import work
@@ -49,6 +51,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     retry,
     release,
     work,
+    serve,
+    token,
     migrate,
     recover,
     schemas,

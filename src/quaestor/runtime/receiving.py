@@ -62,12 +62,13 @@ class Taken(msgspec.Struct, frozen=True):
 
     `accepted` a new document; `changed` a later version of a known one; `known` exactly this
     version was here before, nothing happened; `older` a later version was here before;
-    `differs` this version was here before with other content, nothing happened.
+    `differs` this version was here before with other content, nothing happened; `elsewhere` the
+    source's document belongs to an entity that the connection may not see, nothing happened.
     """
 
     document_id: int
     correlation_id: str
-    status: Literal["accepted", "changed", "known", "older", "differs"]
+    status: Literal["accepted", "changed", "known", "older", "differs", "elsewhere"]
 
 
 _NEW = """
@@ -150,7 +151,8 @@ async def _take_in_known(
         inbound.source_id,
         inbound.version,
     )
-    assert row is not None
+    if row is None:
+        return Taken(0, "", "elsewhere")
     document_id, correlation_id = row["id"], row["correlation_id"]
     if not inbound.numbered:
         if row["newest_hash"] == inbound.content_hash:

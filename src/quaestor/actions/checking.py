@@ -1,0 +1,159 @@
+"""Checking a requisition at the door, before anything of it is stored.
+
+The same checks as in the flow, plus the budget as it stands at this moment. The budget's verdict
+is a look and no reservation: who comes second may still find it spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from quaestor.budget.balance import Balance, DocumentHolding
+from quaestor.budget.decide import decide
+from quaestor.budget.effects import Reserve
+from quaestor.budget.keys import BudgetPolicy, charge
+from quaestor.flows.kit.reads import EntityBook
+from quaestor.model.budget import Balances, BudgetNode
+from quaestor.model.employee import Directory
+from quaestor.model.rates import Rates
+from quaestor.model.refusal import Refusal, Refused, refuse
+from quaestor.model.requisition import Requisition
+from quaestor.store import Connection
+from quaestor.validation.checks import CheckVerdict, ValidationFacts, validate
+from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
+
+__all__ = ["Reads", "check_at_door", "check_budget", "check_values", "obstacles"]
+
+Reads = Callable[[str, str, tuple[type, ...]], Mapping[type, Any]]
+
+# A clock may run ahead by as much; a document of tomorrow is a mistake.
+_AHEAD_MAX = timedelta(minutes=5)
+_BALANCES = """
+with recursive chain as (
+    select node, parent from quaestor.budget_balance where node = any($1)
+    union
+    select up.node, up.parent from quaestor.budget_balance up join chain on up.node = chain.parent
+)
+select node, entity, parent, control, tolerance_pct, tolerance_amount, budget, pre, enc, act
+from quaestor.budget_balance where node in (select node from chain)
+"""
+_KINDS = (
+    EntityBook,
+    BudgetPolicy,
+    ChartReplica,
+    Directory,
+    Rates,
+    SupplierReplica,
+    ValidationPolicy,
+)
+
+
+def check_values(reads: Reads, requisition: Requisition, now: datetime) -> list[CheckVerdict]:
+    """Every verdict that needs no database, the door's own first."""
+    known = reads("requisition", requisition.entity, _KINDS)
+    found = known[EntityBook].find(requisition.entity)
+    facts = ValidationFacts(
+        now=now,
+        policy=known[ValidationPolicy],
+        entity=found[0] if found else None,
+        suppliers=known[SupplierReplica],
+        chart=known[ChartReplica],
+    )
+    verdicts = list(validate(requisition, facts))
+    own = [*_times(requisition, facts), *_people(requisition, known[Directory])]
+    blank = _blank_coding(requisition)
+    # A blank account finds no budget, and that is what its author has to know (N59).
+    verdicts[1:1] = [_verdict("document", now, refusal) for refusal in (*own, *blank)]
+    return verdicts
+
+
+async def check_budget(
+    connection: Connection, reads: Reads, requisition: Requisition, now: datetime
+) -> CheckVerdict:
+    """Whether the budget has what the requisition asks for, as the ledger stands."""
+    known = reads("requisition", requisition.entity, _KINDS)
+    found = known[EntityBook].find(requisition.entity)
+    if found is None:
+        return _verdict("budget", now, refuse("entity_unknown", entity=requisition.entity))
+    entity, calendar = found
+    lines = charge(
+        (split for line in requisition.lines for split in line.splits),
+        requisition.currency,
+        entity=entity,
+        calendar=calendar,
+        on=entity.local_date(requisition.submitted_at),
+        rates=known[Rates],
+        policy=known[BudgetPolicy],
+    )
+    if isinstance(lines, Refusal):
+        return _verdict("budget", now, lines)
+    rows = await connection.fetch(_BALANCES, sorted({line.node for line in lines}))
+    effect = Reserve("reservation", lines)
+    balances = {row["node"]: _balance(row) for row in rows}
+    result = decide(balances, DocumentHolding(), effect, as_of=now).result
+    if isinstance(result, Refused):
+        return _verdict("budget", now, result.refusal)
+    return CheckVerdict("budget", "pass", now)
+
+
+async def check_at_door(
+    connection: Connection, reads: Reads, requisition: Requisition, now: datetime
+) -> list[CheckVerdict]:
+    """Every verdict; the budget is asked only of what is otherwise in order."""
+    verdicts = check_values(reads, requisition, now)
+    if not obstacles(verdicts):
+        verdicts.append(await check_budget(connection, reads, requisition, now))
+    return verdicts
+
+
+def obstacles(verdicts: Iterable[CheckVerdict]) -> list[Refusal]:
+    """What stands against submission: refusals first, then what is unknown (DESIGN D15)."""
+    found = [each for each in verdicts if each.verdict != "pass"]
+    found.sort(key=lambda each: each.verdict == "unknown")
+    return [each.refusal for each in found if each.refusal is not None]
+
+
+def _verdict(check: str, now: datetime, refusal: Refusal) -> CheckVerdict:
+    return CheckVerdict(check, "refuse", now, refusal)
+
+
+def _times(requisition: Requisition, facts: ValidationFacts) -> Iterable[Refusal]:
+    if requisition.submitted_at > facts.now + _AHEAD_MAX:
+        yield refuse("date_in_future", where="submitted_at")
+    if facts.entity is None:
+        return
+    today = facts.entity.local_date(facts.now)
+    for line in requisition.lines:
+        if line.need_by is not None and line.need_by < today:
+            yield refuse("date_in_past", where=f"lines[{line.number}].need_by")
+
+
+def _people(requisition: Requisition, directory: Directory) -> Iterable[Refusal]:
+    for role in ("requester", "preparer", "beneficiary"):
+        person = getattr(requisition, role)
+        if person is not None and directory.find(person) is None:
+            yield refuse("person_unknown", where=role)
+
+
+def _blank_coding(requisition: Requisition) -> Iterable[Refusal]:
+    for line in requisition.lines:
+        for split in line.splits:
+            if not split.coding.cost_center or not split.coding.gl_account:
+                yield refuse("budget_not_found", where=f"lines[{line.number}].splits")
+
+
+def _balance(row: asyncpg.Record) -> Balance:
+    node = BudgetNode(
+        key=row["node"],
+        entity=row["entity"],
+        amount=row["budget"],
+        control=row["control"],
+        tolerance_pct=row["tolerance_pct"],
+        tolerance_amount=row["tolerance_amount"],
+        parent=row["parent"],
+    )
+    return Balance(node, Balances(row["pre"], row["enc"], row["act"]))

@@ -1,0 +1,83 @@
+"""An operation of the API: what it takes, what it answers, who may ask. One table, `OPERATIONS`,
+makes the routes, the OpenAPI document and the tests that walk it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from quaestor.gateway.services import Services
+from quaestor.security.authorization import Scope
+from quaestor.security.identity import Caller
+
+__all__ = ["Answer", "Call", "Handler", "Operation", "Query"]
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A status, what is said, and headers beyond the usual."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = {}
+
+    @property
+    def encoded(self) -> bytes:
+        """The body as JSON; decimals as strings."""
+        return _encoder.encode(self.body)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a handler is given. `body` is of the operation's type, `path` and `query` are text."""
+
+    services: Services
+    caller: Caller
+    request_id: str
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    if_match: str | None = None
+    key: str = ""
+
+
+Handler = Callable[[Call, Any], Awaitable[Answer]]
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A parameter of the query, and its JSON Schema."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method on one path.
+
+    `takes` is the type of the body. `keyed` asks for an Idempotency-Key, `conditional` for
+    If-Match. `refuses` are the codes it may refuse with beyond those that every operation has.
+    An `act` changes something, in one transaction; a `read` sees one moment; `open` asks for no
+    token.
+    """
+
+    id: str
+    method: Literal["GET", "POST"]
+    path: str
+    summary: str
+    handler: Handler
+    answers: Any
+    status: int = 200
+    scopes: tuple[Scope, ...] = ()
+    takes: Any = None
+    query: tuple[Query, ...] = ()
+    mode: Literal["read", "act", "free"] = "read"
+    keyed: bool = False
+    conditional: bool = False
+    refuses: tuple[str, ...] = ()

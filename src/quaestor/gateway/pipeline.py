@@ -1,0 +1,180 @@
+"""The way of every request: room, token, parameters, body, execution, answer.
+
+The order is fixed, so that a caller who may not ask learns nothing from how his body is faulty:
+
+    room → token → environment and scope → parameters → key → If-Match → body → act or read
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import structlog
+from litestar import Request
+
+from quaestor.actions.refusing import NotAccepted
+from quaestor.gateway.admission import Admission
+from quaestor.gateway.bodies import BODY_BYTES_MAX, canonical, read_json
+from quaestor.gateway.idempotency import Keeper, KeyScope, read_key
+from quaestor.gateway.operation import Answer, Call, Operation
+from quaestor.gateway.problems import FaultAt, Problem
+from quaestor.gateway.services import Services
+from quaestor.gateway.shapes import shape
+from quaestor.model.refusal import refuse
+from quaestor.security.authorization import Forbidden, NotFound, permit
+from quaestor.security.identity import Caller, TokenInvalid, verify
+from quaestor.store import Connection
+from quaestor.store.errors import CommitOutcomeUnknown, StoreError
+
+__all__ = ["Pipeline", "new_request_id"]
+
+_log = structlog.get_logger(__name__)
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Pipeline:
+    """Takes requests through; one per gateway process."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._keeper = Keeper(services.database)
+        self._admission = Admission(services.limits, time.monotonic)
+
+    async def carry_out(self, operation: Operation, request: AnyRequest, request_id: str) -> Answer:
+        """The answer of one request. Raises `Problem`, and whatever nobody foresaw."""
+        try:
+            with self._admission.room():
+                caller = self._caller(request)
+                with self._admission.share(caller.client):
+                    return await self._for(caller, operation, request, request_id)
+        except Forbidden as error:
+            raise Problem(error.refusal) from error
+        except NotFound as error:
+            raise Problem(error.refusal) from error
+        except NotAccepted as error:
+            faults = [
+                FaultAt(_place(each.details), each.code, "See the meaning of the code.")
+                for each in error.refusals
+            ]
+            raise Problem(error.refusal, errors=faults, extra=error.facts) from error
+        except CommitOutcomeUnknown as error:
+            raise Problem("commit_unknown") from error
+        except (StoreError, asyncpg.QueryCanceledError, TimeoutError) as error:
+            _log.warning("storage_unavailable", error=type(error).__name__, request=request_id)
+            raise Problem("storage_unavailable") from error
+
+    async def _for(
+        self, caller: Caller, operation: Operation, request: AnyRequest, request_id: str
+    ) -> Answer:
+        services = self._services
+        permit(caller, services.environment, *operation.scopes)
+        query = _query(operation, request)
+        key = read_key(_values(request, b"idempotency-key")) if operation.keyed else ""
+        if_match = _if_match(operation, request)
+        body, raw = None, b""
+        if operation.takes is not None:
+            value = read_json(await _body(request))
+            body, raw = shape(value, operation.takes), canonical(value)
+        path = {name: str(value) for name, value in request.path_params.items()}
+        call = Call(services, caller, request_id, path, query, body, if_match, key)
+        if operation.keyed:
+            return await self._once(operation, call, request.scope["path"], raw)
+        if operation.mode == "free":
+            return await operation.handler(call, None)
+        async with services.database.transaction(
+            isolation="repeatable_read", readonly=True, entities=sorted(caller.entities)
+        ) as connection:
+            return await operation.handler(call, connection)
+
+    async def _once(self, operation: Operation, call: Call, path: str, raw: bytes) -> Answer:
+        caller = call.caller
+        stated = "\0".join((caller.subject, path, call.if_match or "")).encode()
+        scope = KeyScope(
+            client=caller.client,
+            route=f"{operation.method} {operation.path}",
+            key=call.key,
+            entities=tuple(sorted(caller.entities)),
+            fingerprint=hashlib.sha256(stated + b"\0" + raw).digest(),
+        )
+
+        async def work(connection: Connection) -> Answer:
+            return await operation.handler(call, connection)
+
+        return await self._keeper.once(scope, work)
+
+    def _caller(self, request: AnyRequest) -> Caller:
+        given = _values(request, b"authorization")
+        if not given:
+            raise Problem("token_missing")
+        scheme, _, token = given[0].partition(" ")
+        try:
+            if len(given) > 1 or scheme.lower() != "bearer" or not token.isascii():
+                raise TokenInvalid("There is no bearer token.")
+            return verify(token.strip(), self._services.trusted, now_s=int(time.time()))
+        except TokenInvalid as error:
+            self._admission.token_failed(request.client.host if request.client else "")
+            raise Problem(refuse("token_invalid", reason=str(error))) from error
+
+
+def new_request_id() -> str:
+    """A name for one request, for logs and answers."""
+    return os.urandom(12).hex()
+
+
+def _values(request: AnyRequest, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
+
+
+def _query(operation: Operation, request: AnyRequest) -> dict[str, str]:
+    known = {parameter.name for parameter in operation.query}
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in known or name in found:
+            raise Problem(refuse("unknown_filter", filter=ascii(name)[1:-1][:60]))
+        if not 0 < len(value) <= 500 or "\0" in value or not value.isprintable():
+            raise Problem(refuse("value_invalid", where=name))
+        found[name] = value
+    return found
+
+
+def _if_match(operation: Operation, request: AnyRequest) -> str | None:
+    if not operation.conditional:
+        return None
+    given = _values(request, b"if-match")
+    if not given:
+        raise Problem("precondition_required")
+    if len(given) > 1:
+        raise Problem("precondition_failed")
+    return given[0].strip()
+
+
+async def _body(request: AnyRequest) -> bytes:
+    """The whole body, or a refusal before more than the limit was read (N8)."""
+    types = _values(request, b"content-type")
+    media, _, parameters = (types[0] if len(types) == 1 else "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+        raise Problem("unsupported_media_type")
+    too_large = refuse("payload_too_large", bytes_max=str(BODY_BYTES_MAX))
+    length = _values(request, b"content-length")
+    if length and length[0].isdecimal() and int(length[0][:20]) > BODY_BYTES_MAX:
+        raise Problem(too_large, headers={"Connection": "close"})
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise Problem(too_large, headers={"Connection": "close"})
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _place(details: Mapping[str, str]) -> str:
+    """`lines[1].amount` of a refusal as a pointer; lines are named by their number."""
+    where = details.get("where", "")
+    return "/" + where.replace("[", "/").replace("]", "").replace(".", "/") if where else ""

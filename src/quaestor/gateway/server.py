@@ -1,0 +1,100 @@
+"""Serving the gateway with uvicorn in this process, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import structlog
+import uvicorn
+
+from quaestor.gateway.idempotency import forget_expired
+from quaestor.gateway.services import Services
+from quaestor.gateway.serving import make_app
+from quaestor.store.errors import StoreError
+
+__all__ = ["listen", "serve"]
+
+_log = structlog.get_logger(__name__)
+
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 10
+_TIDY_EVERY_S = 3600.0
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs it, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises `OSError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(_BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    made.setblocking(False)
+    return made
+
+
+async def serve(
+    services: Services,
+    listening: socket.socket,
+    stop: asyncio.Event,
+    *,
+    shutdown_s: float,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer requests until `stop` is set; what is under way then has `shutdown_s` to finish."""
+    config = uvicorn.Config(
+        make_app(services),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, int(shutdown_s)),
+    )
+    server = _Server(config, ready)
+    tidying = asyncio.create_task(_tidy(services))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        for task in (stopping, tidying):
+            task.cancel()
+        await asyncio.gather(stopping, tidying, return_exceptions=True)
+
+
+async def _tidy(services: Services) -> None:
+    """Forget answers that are past their time, now and then."""
+    while True:
+        await asyncio.sleep(_TIDY_EVERY_S)
+        try:
+            await forget_expired(services.database, services.entities)
+        except (StoreError, TimeoutError) as error:
+            _log.warning("answers_not_tidied", error=type(error).__name__)

@@ -1,0 +1,53 @@
+"""What the gateway is given by the composition root. Values and seams, no project folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from quaestor.flows.kit.flow import Flow
+from quaestor.runtime.recording import Recorder
+from quaestor.security.identity import TrustedIssuer
+from quaestor.store import Database
+
+__all__ = ["GatewayLimits", "Reads", "Services"]
+
+Reads = Callable[[str, str, tuple[type, ...]], Mapping[type, Any]]
+
+
+class GatewayLimits(msgspec.Struct, frozen=True):
+    """What the gateway takes at once. Beyond `at_once_max` requests it answers `overloaded`, and
+    `rate_limited` to a client that has more than `per_client_max` of them. An address may fail to
+    authenticate `bad_tokens_per_minute_max` times.
+    """
+
+    at_once_max: int = 256
+    per_client_max: int = 128
+    bad_tokens_per_minute_max: int = 100
+    validation_deadline_s: float = 2.0
+    page_default: int = 50
+    page_max: int = 200
+
+
+@dataclass(frozen=True)
+class Services:
+    """One gateway's view of a deployment.
+
+    `reads` answers by document type, entity and declared types from the release `release`, to
+    which what comes in is pinned. `database` works as the role `quaestor_gateway`. `cursor_key`
+    signs cursors; every gateway of the deployment has the same. `entities` are all of them.
+    """
+
+    database: Database
+    recorder: Recorder
+    flows: Mapping[str, Flow]
+    release: str
+    reads: Reads
+    environment: str
+    trusted: tuple[TrustedIssuer, ...]
+    cursor_key: bytes
+    entities: tuple[str, ...] = ()
+    limits: GatewayLimits = field(default_factory=GatewayLimits)
