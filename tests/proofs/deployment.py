@@ -31,7 +31,7 @@ from quaestor.store import StoreError
 from tests.support.simulator_process import RunningSimulator, running_simulator
 from tests.support.worker_process import WorkerProcess
 
-__all__ = ["Deployment", "deployed", "deployed_with", "until"]
+__all__ = ["ORDERS_PATH", "QUICK", "Deployment", "deployed", "deployed_with", "until"]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "it-hardware"
 ORDERS_PATH = "/sap/opu/odata/sap/API_PURCHASEORDER_PROCESS_SRV/A_PurchaseOrder"
@@ -174,6 +174,17 @@ class Deployment:
         worker = await WorkerProcess.start(arguments, log, environment)
         self._workers.append(worker)
         return worker
+
+    async def passed(self, seconds: float) -> None:
+        """Wait until so much time has passed in the database, where all clocks are read."""
+        (row,) = await self.ask("select quaestor.clock() as now")
+
+        async def later() -> bool:
+            query = "select quaestor.clock() - $1 >= make_interval(secs => $2) as is_over"
+            (now,) = await self.ask(query, row["now"], seconds)
+            return bool(now["is_over"])
+
+        await until(later, "time passes", seconds=seconds + 10)
 
     async def upkeep_rounds(self, rounds: int) -> None:
         """Wait until a worker has looked after things so many times."""

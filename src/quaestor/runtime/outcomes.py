@@ -153,6 +153,10 @@ class OutcomeWriter:
                 self.advance.give_back(batches.pop())
             raise
         now = time.monotonic()
+        if len(kept) < len(group):
+            held = {case.document.id for case in kept}
+            late = sorted(by_id.keys() - held)
+            _log.warning("outcome_fenced", documents=late)
         self.fenced += len(group) - len(kept)
         self.committed += len(kept)
         self.waits_ms.extend((now - outcome.answered_monotonic) * 1000 for outcome in group)

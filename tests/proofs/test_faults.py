@@ -1,0 +1,145 @@
+"""The catalogue's faults of a send, on real processes: one order for each requisition."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quaestor.connectors.kit.faults import FaultyProxy, WireFault
+from tests.proofs.deployment import ORDERS_PATH, QUICK, deployed
+from tests.support.database import TestDatabase
+from tests.support.holding_proxy import HoldingProxy
+
+pytestmark = [pytest.mark.slow, pytest.mark.serial]
+
+CREATE, LOOK = f"POST {ORDERS_PATH}", f"GET {ORDERS_PATH}"
+# Longer than the late commit below takes, as an installation has to state it.
+PATIENT = QUICK | {"systems.sap": {"total_timeout_s": 1, "settle_s": 3}}
+
+SIMULATED: dict[str, tuple[list[dict[str, Any]], int, int]] = {
+    "F1 the answer is lost": ([{"on": CREATE, "do": "drop_after_commit"}], 1, 1),
+    "F2 it answers 500 after the commit": ([{"on": CREATE, "do": "500_after_commit"}], 1, 1),
+    "F3 the connection is reset before the commit": ([{"on": CREATE, "do": "reset"}], 2, 1),
+    "F4 it commits after a look found nothing": (
+        [{"on": CREATE, "do": "commit_late", "seconds": 2}],
+        1,
+        2,
+    ),
+    "F5 the look-up fails as well": (
+        [
+            {"on": CREATE, "do": "drop_after_commit"},
+            {"on": LOOK, "do": "500_after_commit", "times": 2},
+        ],
+        1,
+        3,
+    ),
+    "F19 it hangs longer than we wait": ([{"on": CREATE, "do": "hang", "seconds": 4}], 2, 1),
+}
+
+
+@pytest.mark.parametrize("fault", SIMULATED)
+async def test_one_order_stands_whatever_goes_wrong(
+    database: TestDatabase, place: Path, fault: str
+) -> None:
+    faults, sends, looks_min = SIMULATED[fault]
+    settings = PATIENT if fault.startswith("F4") else QUICK
+    async with deployed(database.dsn, place, settings=settings) as deployment:
+        deployment.sap.faults(faults)
+        await deployment.worker("worker")
+
+        await deployment.take_in(1)
+        took_s = await deployment.until_outcomes({"ordered": 1})
+
+        looks = len(deployment.sent("GET"))
+        print(f"{fault}: {looks} look-ups, {took_s:.1f} s")
+        assert list(deployment.orders().values()) == [1]
+        assert len(deployment.sent("POST")) == sends
+        assert looks >= looks_min
+
+
+async def test_a_gateway_that_answers_for_sap_is_not_believed(
+    database: TestDatabase, place: Path
+) -> None:
+    async with (
+        deployed(database.dsn, place) as deployment,
+        FaultyProxy(deployment.sap.url) as proxy,
+    ):
+        # The first request is done by SAP, the second is not; the answer is the same.
+        proxy.plan(WireFault("POST ", "502"), WireFault("POST ", "502", forward=False))
+        await deployment.worker("worker", sap_url=proxy.url)
+
+        await deployment.take_in(1, 2)
+        await deployment.until_outcomes({"ordered": 2})
+
+        assert list(deployment.orders().values()) == [1, 1]
+        assert len(deployment.sent("POST")) == 2
+
+
+async def test_two_workers_share_the_work_and_no_order_is_made_twice(
+    database: TestDatabase, place: Path
+) -> None:
+    count = 40
+    async with (
+        deployed(database.dsn, place) as deployment,
+        HoldingProxy(deployment.sap.url) as one,
+        HoldingProxy(deployment.sap.url) as two,
+    ):
+        await asyncio.gather(
+            deployment.worker("one", sap_url=one.url), deployment.worker("two", sap_url=two.url)
+        )
+
+        await deployment.take_in(*range(1, count + 1))
+        await deployment.until_outcomes({"ordered": count})
+
+        print(f"two workers made {one.requests} and {two.requests} requests")
+        assert list(deployment.orders().values()) == [1] * count
+        assert len(deployment.sent("POST")) == count
+        assert min(one.requests, two.requests) > 0
+
+
+async def test_a_wish_to_wait_is_obeyed(database: TestDatabase, place: Path) -> None:
+    window_s = 3.0
+    async with deployed(database.dsn, place) as deployment:
+        deployment.sap.faults([{"on": CREATE, "do": "429", "seconds": window_s}])
+        await deployment.worker("worker")
+
+        await deployment.take_in(*range(1, 7))
+        await deployment.until_outcomes({"ordered": 6})
+
+        requests = deployment.sap.requests()
+        told = next(request for request in requests if request["status"] == 429)
+        told_at = told["at"] + told["elapsed_ms"] / 1000
+        inside = [r for r in requests if told_at + 0.5 < r["at"] < told_at + window_s]
+        assert list(deployment.orders().values()) == [1] * 6
+        assert inside == []
+
+
+async def test_a_system_that_was_down_is_drained_without_anybody(
+    database: TestDatabase, place: Path
+) -> None:
+    down_s, count = 20.0, 20
+    async with (
+        deployed(database.dsn, place) as deployment,
+        HoldingProxy(deployment.sap.url) as proxy,
+    ):
+        await proxy.down()
+        await deployment.worker("worker", sap_url=proxy.url)
+        await deployment.take_in(*range(1, count + 1))
+        await deployment.passed(down_s)
+        waiting = await deployment.ask(
+            "select count(*) filter (where w.lane <> '') as waiting, count(w.parked_at) as parked "
+            "from quaestor.work w"
+        )
+
+        await proxy.up()
+        came_up = time.monotonic()
+        await deployment.until_outcomes({"ordered": count}, seconds=60)
+
+        print(f"down {down_s:.0f} s, drained in {time.monotonic() - came_up:.1f} s")
+        assert dict(waiting[0]) == {"waiting": count, "parked": 0}
+        assert list(deployment.orders().values()) == [1] * count
+        assert len(deployment.sent("POST")) == count
