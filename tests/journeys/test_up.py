@@ -1,0 +1,154 @@
+"""A deployment on one machine: started, asked, hurt, and stopped without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.quaestor_process import (
+    EXAMPLE,
+    processes_naming,
+    quaestor,
+    running_quaestor,
+    until,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.serial]
+
+HEADLINE = EXAMPLE / "requisitions" / "headline.json"
+BLOCKED = EXAMPLE / "requisitions" / "refused" / "blocked-supplier.json"
+
+
+class Up:
+    """An `up` at work, and what may be asked of it."""
+
+    def __init__(self, data: Path, process: Any, ready: Any) -> None:
+        self.data = data
+        self.process = process
+        self.ready = ready
+
+    def ask(self, *arguments: str | Path) -> Any:
+        """The result of a command about this deployment, which has to be good."""
+        said = quaestor(*arguments, "--data", self.data, "--json")
+        assert said.code == 0, said.told
+        return said.result
+
+    def pid_of(self, role: str) -> int:
+        """The process of a role, as the deployment wrote it down."""
+        running = json.loads((self.data / "running.json").read_bytes())
+        return next(each["pid"] for each in running["processes"] if each["role"] == role)
+
+    def outcome_of(self, number: str) -> str:
+        """How the document ended, by its trace; empty while it has not."""
+        steps = self.ask("trace", number)["steps"]
+        ends = [step["outcome"] for step in steps if step["outcome"].startswith("done:")]
+        return ends[-1].removeprefix("done:") if ends else ""
+
+
+@pytest.fixture
+def up(place: Path) -> Iterator[Up]:
+    data = place / "data"
+    with running_quaestor("up", "--project", EXAMPLE, "--data", data, "--json") as (process, ready):
+        yield Up(data, process, ready)
+    quaestor("down", "--data", data)
+
+
+def test_a_requisition_is_ordered_traced_and_cancelled(up: Up) -> None:
+    taken = up.ask("submit", HEADLINE)["documents"][0]
+    until(lambda: up.outcome_of("20417") == "ordered", "the order")
+
+    again = up.ask("submit", HEADLINE)["documents"][0]
+    up.ask("cancel", "20417", "--by", "ana.berger", "--reason", "not needed")
+    until(lambda: up.outcome_of("20417") == "cancelled", "the cancellation")
+
+    assert (taken["status"], again["status"]) == ("accepted", "known")
+    assert taken["correlation_id"] == again["correlation_id"]
+
+
+def test_what_cannot_go_on_stands_in_the_worklist_with_its_owner(up: Up) -> None:
+    up.ask("submit", BLOCKED)
+
+    (item,) = until(lambda: up.ask("worklist")["items"], "an item")
+
+    assert (item["owner"], item["refusal"]) == ("requester", "supplier_blocked")
+    assert item["ways_out"] == ["retry", "cancel"]
+
+
+def test_the_trail_verifies_against_a_checkpoint_that_was_kept_elsewhere(
+    up: Up, tmp_path: Path
+) -> None:
+    up.ask("submit", HEADLINE)
+    until(lambda: up.outcome_of("20417") == "ordered", "the order")
+
+    signed = up.ask("audit", "checkpoint", "--checkpoints", tmp_path)
+    report = up.ask("audit", "verify", "--checkpoint", tmp_path)
+
+    assert signed["size"] > 0
+    assert report["ok"] is True
+    assert report["covered"] >= signed["size"]
+
+
+def test_a_worker_that_dies_is_started_again(up: Up) -> None:
+    first = up.pid_of("worker")
+
+    os.kill(first, signal.SIGKILL)
+    until(lambda: up.pid_of("worker") != first, "another worker")
+    up.ask("submit", HEADLINE)
+
+    until(lambda: up.outcome_of("20417") == "ordered", "the order")
+
+
+def test_a_second_up_in_the_same_place_is_refused(up: Up) -> None:
+    said = quaestor("up", "--project", EXAMPLE, "--data", up.data, "--json")
+
+    assert said.code == 1
+    assert said.result["error"] == "already_running"
+    assert up.process.poll() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_that_was_started(number: signal.Signals, up: Up) -> None:
+    up.process.send_signal(number)
+
+    assert up.process.wait(30.0) == 0
+    assert processes_naming(up.data) == []
+    assert not (up.data / "running.json").exists()
+
+
+def test_down_stops_what_a_killed_up_left_behind(up: Up) -> None:
+    up.process.kill()
+    up.process.wait()
+    left = processes_naming(up.data)
+
+    stopped = up.ask("down")["stopped"]
+
+    assert left
+    assert any(name.startswith("worker-1") for name in stopped)
+    assert processes_naming(up.data) == []
+    assert up.ask("down") == {"stopped": []}
+
+
+def test_what_was_recorded_is_there_when_it_is_started_again(place: Path) -> None:
+    data = place / "data"
+    command = ("up", "--project", EXAMPLE, "--data", data, "--json")
+    with running_quaestor(*command) as (process, ready):
+        first = Up(data, process, ready)
+        first.ask("submit", BLOCKED)
+        until(lambda: first.ask("worklist")["items"], "an item")
+        process.send_signal(signal.SIGTERM)
+        process.wait(30.0)
+
+    stopped = quaestor("worklist", "--data", data, "--json")
+    with running_quaestor(*command) as (process, ready):
+        again = Up(data, process, ready).ask("worklist")
+        process.send_signal(signal.SIGTERM)
+        process.wait(30.0)
+
+    assert [item["number"] for item in stopped.result["items"]] == ["20433"]
+    assert [item["number"] for item in again["items"]] == ["20433"]
