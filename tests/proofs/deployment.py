@@ -213,14 +213,20 @@ def a_requisition(number: int, submitted_at: datetime | None = None) -> bytes:
 
 @asynccontextmanager
 async def deployed(
-    dsn: str, place: Path, *, settings: Table = QUICK, latency_ms: float = 20.0
+    dsn: str, place: Path, *, settings: Table = QUICK, latency_ms: float = 20.0, seam: str = ""
 ) -> AsyncIterator[Deployment]:
-    """The example deployed on a migrated database; nothing of it runs afterwards."""
+    """The example deployed on a migrated database; nothing of it runs afterwards.
+
+    `seam` is the source of a customer's own steps in the flow.
+    """
     project = place / "project"
     if not project.exists():
         shutil.copytree(EXAMPLE, project)
         configured = _configured((EXAMPLE / "quaestor.toml").read_text(), settings)
         (project / "quaestor.toml").write_text(configured)
+        if seam:
+            (project / "flows").mkdir()
+            (project / "flows" / "requisition_to_order.py").write_text(seam)
     with running_simulator("sap_s4", latency_ms=latency_ms, settle_s=0.2) as sap:
         async with deployed_with(dsn, place, sap) as deployment:
             yield deployment

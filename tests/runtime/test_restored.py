@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from quaestor.connectors.kit.contract import (
     Absent,
     ActionGuarantee,
     Ambiguous,
+    Command,
     Guarantee,
     Transient,
 )
+from quaestor.flows.kit.dossier import Document, Dossier
+from quaestor.flows.kit.effects import Send
+from quaestor.flows.kit.flow import Flow, Stage
+from quaestor.flows.kit.step import Step
+from quaestor.model.event import Event
+from quaestor.runtime.case import Case
 from quaestor.runtime.intent import Intent, IntentState, Limits, LookNow, SendNow, WaitUntil
 from quaestor.runtime.posting import (
     begin_look,
@@ -24,18 +32,21 @@ from quaestor.runtime.posting import (
     send_answered,
     send_lost,
 )
+from quaestor.runtime.progress import Target, World, proceed
 from quaestor.runtime.restored import SOURCE_SKEW, doubted, perhaps_posted
+from quaestor.runtime.state import WorkState
+from tests.support.engine import Memo
 
 BEFORE = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 EARLIER, NOW = BEFORE - 3600 * SECOND, BEFORE + 3 * SOURCE_SKEW
 SETTLE_S = 10.0
 LIMITS = Limits()
+PROMISE = ActionGuarantee(Guarantee.SEARCH, settle_s=SETTLE_S)
 
 
 def an_intent() -> Intent:
-    promise = ActionGuarantee(Guarantee.SEARCH, settle_s=SETTLE_S)
-    return new_intent("k" * 52, "create_order", promise, findable=True)
+    return new_intent("k" * 52, "create_order", PROMISE, findable=True)
 
 
 def a_sent() -> Intent:
@@ -105,3 +116,32 @@ def test_a_doubt_is_raised_once_and_survives_a_retry() -> None:
 
 def test_what_was_written_since_is_left_alone() -> None:
     assert doubted(an_intent(), BEFORE + SECOND, BEFORE) == an_intent()
+
+
+def test_a_look_goes_back_to_where_the_lost_time_began() -> None:
+    lost_since, changed_at = EARLIER, EARLIER - 90 * SECOND
+    world = World(
+        "proof",
+        {"erp": Target("erp", lambda command: b"bytes", {"create_order": PROMISE}, True)},
+        lambda case, kinds: {},
+        LIMITS,
+        find_first_before=BEFORE,
+        lost_since=lost_since,
+    )
+    flow = Flow("proof", 1, "memo", Memo, "first", {"first": Stage(_sends)}, _is_undisturbed)
+    document = Document(1, "memo", "acme-de", "desk", "D1", "corr", 1, "0" * 64, Memo())
+    case = Case(document, flow, "r1", "first", WorkState(), "", None, 0, 0, changed_at)
+
+    proceed(case, world, NOW)
+
+    command = msgspec.json.decode(case.intents["order"].command, type=Command)
+    assert case.move == LookNow()
+    assert command.created_at == changed_at
+
+
+def _sends(dossier: Dossier) -> Step:
+    return Step((Send("order", "erp", "create_order", "group"),), "first")
+
+
+def _is_undisturbed(dossier: Dossier, event: Event) -> None:
+    return None
