@@ -56,12 +56,16 @@ class Child:
         """Wait for its end; the exit code."""
         return await self._process.wait()
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Signal it; harmless where it has ended."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
     async def stop(self, timeout_s: float) -> None:
         """SIGTERM, and SIGKILL for one that is not done within `timeout_s`."""
         if self.code is not None:
             return
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(self._process.wait(), timeout_s)
         except TimeoutError:

@@ -77,6 +77,7 @@ def work(
     from quaestor.cli.working import run_worker
 
     begin_logging(as_json=log_json)
+    crash_at = _crash_point(os.environ.get(CRASH_VARIABLE, "")) if allow_crash else ""
     # Never the name of an earlier process: what died under it is still to be looked after.
     name = f"{worker_id or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
     output = Output(as_json=as_json)
@@ -89,9 +90,20 @@ def work(
             opened.checkpoint_places(checkpoints),
             read_simulated(simulated or (), opened),
             name,
-            os.environ.get(CRASH_VARIABLE, "") if allow_crash else "",
+            crash_at,
         )
         uvloop.run(run_worker(worker, output))
+
+
+def _crash_point(where: str) -> str:
+    from quaestor.runtime.crash import crash_hook
+
+    if where:
+        try:
+            crash_hook(where)
+        except ValueError as error:
+            usage_error(f"{CRASH_VARIABLE}: {error}")
+    return where
 
 
 def read_simulated(given: Sequence[str], opened: Opened) -> dict[str, Ready]:

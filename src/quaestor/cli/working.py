@@ -42,10 +42,12 @@ async def run_worker(worker: Worker, output: Output) -> None:
         application_name=f"quaestor {worker.name}"[:_APPLICATION_CHARS_MAX],
     )
     async with app:
-        at = crash_hook(worker.crash_at) if worker.crash_at else no_crash
-        engine = await app.engine(worker.name, at=at)
+        crash = crash_hook(worker.crash_at) if worker.crash_at else None
+        engine = await app.engine(worker.name, at=crash or no_crash)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        if crash is not None:
+            loop.add_signal_handler(signal.SIGUSR1, crash.arm)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, engine.stop)
         keeping = asyncio.create_task(Keeper(app.database, signing, on_alarm=_alarm).run(stop))

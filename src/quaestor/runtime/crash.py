@@ -7,33 +7,40 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 
-__all__ = ["CRASH_POINTS", "crash_hook", "no_crash"]
+__all__ = ["CRASH_POINTS", "WHEN_TOLD", "CrashHook", "crash_hook", "no_crash"]
 
 CRASH_POINTS = ("before_intent", "after_intent", "after_send", "after_answer", "before_outcome")
+# Behind the point: it counts only once the process was told so, by SIGUSR1.
+WHEN_TOLD = "@SIGUSR1"
 
 
 def no_crash(_: str) -> None:
     """The hook of every worker that nobody wants to kill."""
 
 
-def crash_hook(where: str) -> Callable[[str], None]:
-    """A hook that kills this process, as `kill -9` would, when it passes a point.
+class CrashHook:
+    """Kills this process, as `kill -9` would, at the first passing of `point` while armed."""
 
-    `where` is the point, at whose first passing it dies, or `POINT:N` for the N-th. Raises
-    `ValueError` for a point that does not exist.
+    def __init__(self, point: str, *, armed: bool) -> None:
+        self.point = point
+        self.armed = armed
+
+    def arm(self) -> None:
+        """From now on it counts."""
+        self.armed = True
+
+    def __call__(self, passed: str) -> None:
+        if self.armed and passed == self.point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash_hook(where: str) -> CrashHook:
+    """The hook of `POINT`, armed at once, or of `POINT@SIGUSR1`, which the caller has to arm.
+
+    Raises `ValueError` for a point that does not exist.
     """
-    point, _, nth = where.partition(":")
+    point = where.removesuffix(WHEN_TOLD)
     if point not in CRASH_POINTS:
         raise ValueError(f"{point} is none of {', '.join(CRASH_POINTS)}")
-    left = int(nth or 1)
-
-    def at(passed: str) -> None:
-        nonlocal left
-        if passed == point:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    return at
+    return CrashHook(point, armed=point == where)

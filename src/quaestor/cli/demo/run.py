@@ -1,14 +1,15 @@
 """The demo's main job: what is started, taken in, broken on purpose, and counted.
 
-One worker is enough. It is told to die at its second send (`after_send:2`): the first is the
-headline's, the second that of the requisition it is killed with. Its successor takes the others,
-while the lease of the dead one's document runs out. So a fault meets only the document it is meant
-for, and all of them take place side by side.
+One worker is enough. When the headline is done, it is told to die at its next send, which is that
+of the requisition it is killed with. Its successor takes the others, while the lease of the dead
+one's document runs out. So a fault meets only the document it is meant for, and all of them take
+place side by side.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -27,6 +28,7 @@ from quaestor.cli.output import Failed
 from quaestor.cli.supervise import Supervisor
 from quaestor.connectors.coupa.mapping import Mapped
 from quaestor.model.event import Cancel
+from quaestor.runtime.crash import WHEN_TOLD
 from quaestor.runtime.receiving import Taken, tell_document
 from quaestor.store import Connection
 
@@ -134,7 +136,7 @@ class Demo:
         `anew` drops what an earlier demo left in the database.
         """
         supervisor = self.supervisor
-        await supervisor.start({WORKER: "after_send:2"}, anew=anew)
+        await supervisor.start({WORKER: f"after_send{WHEN_TOLD}"}, anew=anew)
         if ERP not in supervisor.systems:
             raise Failed(f"The project has no simulated system {ERP!r}; the demo counts in it.")
         self.app = await self._closing.enter_async_context(await supervisor.application())
@@ -161,8 +163,7 @@ class Demo:
     async def trouble(self) -> None:
         """The same with a killed worker, a lost answer and a cancellation in doubt at once."""
         began = time.monotonic()
-        await self._submit("killed-worker")
-        await self._kill(began)
+        await self._kill("killed-worker", began)
         await self.erp.plan_faults([{"on": CREATES, "do": "drop_after_commit", "times": 2}])
         for case in ("lost-answer", "cancel-while-unknown"):
             await self._submit(case)
@@ -187,13 +188,15 @@ class Demo:
             for case in CASES
         ]
 
-    async def _kill(self, began: float) -> None:
+    async def _kill(self, case: str, began: float) -> None:
         worker = self.supervisor.child(WORKER)
+        worker.send_signal(signal.SIGUSR1)
+        await self._submit(case)
         code = await asyncio.wait_for(worker.wait(), PATIENCE_S)
         if code != _KILLED:
             raise Failed(f"The worker was to be killed, and ended with {code}.")
         what = f"kill -9 of worker process {worker.pid}, right after its last byte was sent"
-        self._listener.happened(time.monotonic() - began, "killed-worker", what)
+        self._listener.happened(time.monotonic() - began, case, what)
 
     async def _is_in_doubt(self) -> bool:
         """Whether both answers were lost, and it is written down that nobody knows."""
