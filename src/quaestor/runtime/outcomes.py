@@ -45,6 +45,7 @@ GROUP_MAX = 100
 # How long a group gathers: at 4 ms one commit carries what 200 sends in flight answer meanwhile.
 GATHER_S = 0.004
 STORAGE_PAUSE_S = 0.2
+COMMITTERS = 2
 
 _HELD = """
 select w.document_id, w.woken, w.woken_seen, quaestor.clock() as now
@@ -78,6 +79,7 @@ class OutcomeWriter:
     committed: int = 0
     waits_ms: list[float] = field(default_factory=list)
     _ready: list[Outcome] = field(default_factory=list)
+    _committing: int = 0
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
     _rest: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -103,15 +105,27 @@ class OutcomeWriter:
         await self._rest.wait()
 
     async def run(self) -> None:
-        """Commit groups until cancelled."""
+        """Commit groups until cancelled. While one group is halved, the next ones go on."""
+        async with asyncio.TaskGroup() as committers:
+            for _ in range(COMMITTERS):
+                committers.create_task(self._commit_groups())
+
+    async def _commit_groups(self) -> None:
         while True:
             await self._bell.wait()
             await asyncio.sleep(GATHER_S)
             group, self._ready = self._ready[:GROUP_MAX], self._ready[GROUP_MAX:]
             if not self._ready:
                 self._bell.clear()
-            await self._commit_whole(group)
-            if not self._ready:
+            if not group:
+                # The other committer was there first.
+                continue
+            self._committing += 1
+            try:
+                await self._commit_whole(group)
+            finally:
+                self._committing -= 1
+            if not self._ready and not self._committing:
                 self._rest.set()
 
     async def _commit_whole(self, group: Sequence[Outcome]) -> None:
