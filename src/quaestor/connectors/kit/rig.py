@@ -125,8 +125,8 @@ class Rig:
 
     @property
     def promise(self) -> ActionGuarantee:
-        """What the connector promises about creating an order."""
-        return self.connector.manifest.actions["create_order"]
+        """What the connector promises about the suite's command."""
+        return self.connector.manifest.actions[self.subject.order("a" * 52).action]
 
     @property
     def findable(self) -> bool:
