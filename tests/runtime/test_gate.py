@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from quaestor.runtime.gate import EpochGate
+from quaestor.store import Connection
 from quaestor.store.epoch import Epoch, EpochChanged, accept_epoch, establish_epoch
 from tests.support.database import TestDatabase
+from tests.support.engine import bench_on, running
 
 RECOVERY_POINT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 ELSEWHERE = """
@@ -92,3 +95,38 @@ async def test_a_connection_that_leads_elsewhere_closes_the_gate_between_two_loo
             await gate.require(connection)
 
     assert not gate.is_open
+
+
+class MisledGate(EpochGate):
+    """Believes in another database than the one that it is connected to."""
+
+    closed: asyncio.Event
+
+    async def look(self, connection: Connection) -> bool:
+        await super().look(connection)
+        assert self.accepted is not None
+        self.accepted = replace(self.accepted, epoch=Epoch("1", 1))
+        return False
+
+    async def require(self, connection: Connection) -> None:
+        try:
+            await super().require(connection)
+        except EpochChanged:
+            self.closed.set()
+            raise
+
+
+async def test_a_claim_on_another_database_takes_nothing(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    await bench.take_in(3)
+    engine = bench.engine()
+    gate = MisledGate()
+    gate.closed = asyncio.Event()
+    engine.advance = replace(engine.advance, gate=gate)
+
+    async with running(engine):
+        await asyncio.wait_for(gate.closed.wait(), 20.0)
+
+    rows = await bench.database.fetch("select distinct fence from quaestor.work")
+    assert [row["fence"] for row in rows] == [0]
+    assert bench.erp.sends == 0
