@@ -6,6 +6,7 @@ With `--json` stdout carries exactly one line, the last; all narration goes to s
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -44,6 +45,10 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that cannot show an arrow gets a question mark, not a traceback.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         self.people = Console(stderr=as_json, highlight=False, emoji=False)
         if not self.people.is_terminal and "COLUMNS" not in os.environ:
             # A pipe has no width. Nobody wants a table folded to the 80 columns of a guess.
