@@ -18,6 +18,7 @@ from typing import Any, Self
 from quaestor.audit.subjects import Subjects
 from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisition
 from quaestor.connectors.kit.simulator import Ready
+from quaestor.flows.budget_reservation import BUDGET_RESERVATION
 from quaestor.flows.kit.flow import Flow
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.gateway.services import Services
@@ -47,7 +48,7 @@ from quaestor.store import Connection, Database
 __all__ = ["FLOWS", "Application", "open_gateway"]
 
 FLOWS: Mapping[tuple[str, int], Flow] = {
-    (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER,)
+    (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER, BUDGET_RESERVATION)
 }
 
 

@@ -23,7 +23,7 @@ from quaestor.security.identity import LaptopIssuer, new_signing_key
 from quaestor.store import Connection
 from tests.support.database import TestDatabase
 
-__all__ = ["ALL_SCOPES", "AUDIT_KEY", "EXAMPLE", "Gateway", "a_body", "gateway_on"]
+__all__ = ["ALL_SCOPES", "AUDIT_KEY", "EXAMPLE", "Gateway", "a_body", "a_line_body", "gateway_on"]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "it-hardware"
 AUDIT_KEY = bytes(range(32))

@@ -64,10 +64,14 @@ def check_values(reads: Reads, requisition: Requisition, now: datetime) -> list[
         chart=known[ChartReplica],
     )
     verdicts = list(validate(requisition, facts))
+    pieces = [_verdict("structure", now, refusal) for refusal in _pieces(requisition, facts)]
+    if pieces:
+        verdicts = [*pieces, *(each for each in verdicts if each.check != "structure")]
     own = [*_times(requisition, facts), *_people(requisition, known[Directory])]
     blank = _blank_coding(requisition)
     # A blank account finds no budget, and that is what its author has to know (N59).
-    verdicts[1:1] = [_verdict("document", now, refusal) for refusal in (*own, *blank)]
+    first = next((n for n, each in enumerate(verdicts) if each.check != "structure"), 0)
+    verdicts[first:first] = [_verdict("document", now, refusal) for refusal in (*own, *blank)]
     return verdicts
 
 
@@ -119,6 +123,14 @@ def obstacles(verdicts: Iterable[CheckVerdict]) -> list[Refusal]:
 
 def _verdict(check: str, now: datetime, refusal: Refusal) -> CheckVerdict:
     return CheckVerdict(check, "refuse", now, refusal)
+
+
+def _pieces(requisition: Requisition, facts: ValidationFacts) -> Iterable[Refusal]:
+    """What comes in pieces is not a question of decimals (N31)."""
+    whole_units = facts.policy.limits.whole_units
+    for line in requisition.lines:
+        if line.uom in whole_units and line.quantity % 1:
+            yield refuse("quantity_not_integral", where=f"lines[{line.number}].quantity")
 
 
 def _times(requisition: Requisition, facts: ValidationFacts) -> Iterable[Refusal]:

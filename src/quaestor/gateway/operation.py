@@ -61,10 +61,10 @@ class Query(msgspec.Struct, frozen=True):
 class Operation:
     """One method on one path.
 
-    `takes` is the type of the body. `keyed` asks for an Idempotency-Key, `conditional` for
-    If-Match. `refuses` are the codes it may refuse with beyond those that every operation has.
-    An `act` changes something, in one transaction; a `read` sees one moment; `open` asks for no
-    token.
+    `takes` is the type of the body. `keyed` asks for an Idempotency-Key and gives the handler a
+    transaction that changes something, once; otherwise a `read` sees one moment, and `free` brings
+    its own connections. `conditional` asks for If-Match. `scopes` are those of which one is
+    enough. `refuses` are the codes it may refuse with beyond those that every operation has.
     """
 
     id: str
@@ -77,7 +77,7 @@ class Operation:
     scopes: tuple[Scope, ...] = ()
     takes: Any = None
     query: tuple[Query, ...] = ()
-    mode: Literal["read", "act", "free"] = "read"
+    mode: Literal["read", "free"] = "read"
     keyed: bool = False
     conditional: bool = False
     refuses: tuple[str, ...] = ()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -25,6 +26,7 @@ from quaestor.gateway.operation import Answer, Call, Operation
 from quaestor.gateway.problems import FaultAt, Problem
 from quaestor.gateway.services import Services
 from quaestor.gateway.shapes import shape
+from quaestor.gateway.webhooks import Receipt, receive
 from quaestor.model.refusal import refuse
 from quaestor.security.authorization import Forbidden, NotFound, permit
 from quaestor.security.identity import Caller, TokenInvalid, verify
@@ -34,6 +36,8 @@ from quaestor.store.errors import CommitOutcomeUnknown, StoreError
 __all__ = ["Pipeline", "new_request_id"]
 
 _log = structlog.get_logger(__name__)
+
+_THROWN_AWAY_BYTES_MAX = 16 * BODY_BYTES_MAX
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -48,26 +52,25 @@ class Pipeline:
 
     async def carry_out(self, operation: Operation, request: AnyRequest, request_id: str) -> Answer:
         """The answer of one request. Raises `Problem`, and whatever nobody foresaw."""
-        try:
-            with self._admission.room():
-                caller = self._caller(request)
-                with self._admission.share(caller.client):
-                    return await self._for(caller, operation, request, request_id)
-        except Forbidden as error:
-            raise Problem(error.refusal) from error
-        except NotFound as error:
-            raise Problem(error.refusal) from error
-        except NotAccepted as error:
-            faults = [
-                FaultAt(_place(each.details), each.code, "See the meaning of the code.")
-                for each in error.refusals
-            ]
-            raise Problem(error.refusal, errors=faults, extra=error.facts) from error
-        except CommitOutcomeUnknown as error:
-            raise Problem("commit_unknown") from error
-        except (StoreError, asyncpg.QueryCanceledError, TimeoutError) as error:
-            _log.warning("storage_unavailable", error=type(error).__name__, request=request_id)
-            raise Problem("storage_unavailable") from error
+        with _as_problems(request_id), self._admission.room():
+            caller = self._caller(request)
+            with self._admission.share(caller.client):
+                return await self._for(caller, operation, request, request_id)
+
+    async def take_delivery(self, request: AnyRequest, request_id: str) -> Receipt:
+        """The receipt of a webhook, which authenticates itself. Raises as `carry_out`."""
+        system = request.path_params["system"]
+        with _as_problems(request_id), self._admission.room(), self._admission.share(f"/{system}"):
+            services = self._services
+            # Before the body is read: nobody may send a megabyte to a system that takes nothing.
+            if system not in services.receivers:
+                raise Problem("webhook_unknown")
+            body = await _limited(request)
+            headers = {
+                name.decode("latin-1"): value.decode("latin-1")
+                for name, value in request.scope["headers"]
+            }
+            return await receive(services.database, services.receivers, system, headers, body)
 
     async def _for(
         self, caller: Caller, operation: Operation, request: AnyRequest, request_id: str
@@ -122,6 +125,26 @@ class Pipeline:
             raise Problem(refuse("token_invalid", reason=str(error))) from error
 
 
+@contextmanager
+def _as_problems(request_id: str) -> Iterator[None]:
+    """What actions and store raise, as the problem it is."""
+    try:
+        yield
+    except (Forbidden, NotFound) as error:
+        raise Problem(error.refusal) from error
+    except NotAccepted as error:
+        faults = [
+            FaultAt(_place(each.details), each.code, "See the meaning of the code.")
+            for each in error.refusals
+        ]
+        raise Problem(error.refusal, errors=faults, extra=error.facts) from error
+    except CommitOutcomeUnknown as error:
+        raise Problem("commit_unknown") from error
+    except (StoreError, asyncpg.QueryCanceledError, TimeoutError) as error:
+        _log.warning("storage_unavailable", error=type(error).__name__, request=request_id)
+        raise Problem("storage_unavailable") from error
+
+
 def new_request_id() -> str:
     """A name for one request, for logs and answers."""
     return os.urandom(12).hex()
@@ -155,16 +178,25 @@ def _if_match(operation: Operation, request: AnyRequest) -> str | None:
 
 
 async def _body(request: AnyRequest) -> bytes:
-    """The whole body, or a refusal before more than the limit was read (N8)."""
+    """The body of a request that states it is JSON in UTF-8 (N10)."""
     types = _values(request, b"content-type")
     media, _, parameters = (types[0] if len(types) == 1 else "").partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if media.strip().lower() != "application/json" or charset not in ("", "utf-8"):
         raise Problem("unsupported_media_type")
+    return await _limited(request)
+
+
+async def _limited(request: AnyRequest) -> bytes:
+    """The whole body, or a refusal before more than the limit was read (N8)."""
     too_large = refuse("payload_too_large", bytes_max=str(BODY_BYTES_MAX))
     length = _values(request, b"content-length")
-    if length and length[0].isdecimal() and int(length[0][:20]) > BODY_BYTES_MAX:
-        raise Problem(too_large, headers={"Connection": "close"})
+    stated = int(length[0][:20]) if length and length[0].isdecimal() else 0
+    if stated > BODY_BYTES_MAX:
+        # The server throws the rest away. A connection that is closed on somebody who still
+        # speaks takes the answer with it, so only what would speak on for long is cut off.
+        cut = {"Connection": "close"} if stated > _THROWN_AWAY_BYTES_MAX else {}
+        raise Problem(too_large, headers=cut)
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)

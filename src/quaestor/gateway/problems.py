@@ -49,7 +49,6 @@ STATUS: Mapping[str, int] = {
     "signature_invalid": 401,
     "state_forbids_change": 409,
     "step_not_pending": 409,
-    "step_not_yet_active": 409,
     "storage_unavailable": 503,
     "timestamp_out_of_range": 401,
     "token_invalid": 401,
@@ -58,6 +57,7 @@ STATUS: Mapping[str, int] = {
     "unforeseen": 500,
     "unsupported_media_type": 415,
     "version_changed": 409,
+    "webhook_unknown": 404,
 }
 _RETRY_AFTER_S = 1
 _ERRORS_MAX = 50

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from quaestor.flows.kit.flow import Flow
+from quaestor.gateway.webhooks import Receives
 from quaestor.runtime.recording import Recorder
 from quaestor.security.identity import TrustedIssuer
 from quaestor.store import Database
@@ -38,7 +39,8 @@ class Services:
 
     `reads` answers by document type, entity and declared types from the release `release`, to
     which what comes in is pinned. `database` works as the role `quaestor_gateway`. `cursor_key`
-    signs cursors; every gateway of the deployment has the same. `entities` are all of them.
+    signs cursors; every gateway of the deployment has the same. `entities` are all of them,
+    `receivers` the connectors that take webhooks, by system.
     """
 
     database: Database
@@ -50,4 +52,5 @@ class Services:
     trusted: tuple[TrustedIssuer, ...]
     cursor_key: bytes
     entities: tuple[str, ...] = ()
+    receivers: Mapping[str, Receives] = field(default_factory=dict)
     limits: GatewayLimits = field(default_factory=GatewayLimits)

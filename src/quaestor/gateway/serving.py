@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from litestar import HttpMethod, Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
+from quaestor.gateway.openapi import openapi_document
 from quaestor.gateway.operation import Operation
 from quaestor.gateway.pipeline import Pipeline, new_request_id
 from quaestor.gateway.problems import PROBLEM_JSON, Problem, problem_body
@@ -33,7 +35,7 @@ def make_app(services: Services) -> Litestar:
     """The application on these services, which stay the caller's to close."""
     pipeline = Pipeline(services)
     handlers = [_route(operation, pipeline) for operation in OPERATIONS]
-    handlers += _open_routes(services)
+    handlers += [*_open_routes(services), _webhook_route(pipeline)]
     return Litestar(
         route_handlers=handlers,
         openapi_config=None,
@@ -52,7 +54,8 @@ def _route(operation: Operation, pipeline: Pipeline) -> HTTPRouteHandler:
         return _response(answer.status, answer.encoded, request_id, answer.headers)
 
     method = HttpMethod(operation.method)
-    return HTTPRouteHandler(operation.path, http_method=method, name=operation.id)(endpoint)
+    path = re.sub(r"\{(\w+)\}", r"{\1:str}", operation.path)
+    return HTTPRouteHandler(path, http_method=method, name=operation.id)(endpoint)
 
 
 def _open_routes(services: Services) -> list[HTTPRouteHandler]:
@@ -78,14 +81,31 @@ def _open_routes(services: Services) -> list[HTTPRouteHandler]:
             raise Problem("not_found")
         return _response(200, msgspec.json.encode(kind), new_request_id(), {})
 
+    document = msgspec.json.encode(openapi_document(OPERATIONS))
+
+    async def openapi() -> Response[bytes]:
+        return _response(200, document, new_request_id(), {})
+
     return [
         HTTPRouteHandler(path, http_method=HttpMethod.GET, name=path)(handler)
         for path, handler in (
             ("/healthz", healthz),
             ("/readyz", readyz),
             ("/problems/{code:str}", problem),
+            ("/openapi.json", openapi),
         )
     ]
+
+
+def _webhook_route(pipeline: Pipeline) -> HTTPRouteHandler:
+    async def webhook(request: AnyRequest) -> Response[bytes]:
+        request_id = new_request_id()
+        request.state.request_id = request_id
+        receipt = await pipeline.take_delivery(request, request_id)
+        return _response(receipt.status, receipt.body, request_id, {}, receipt.media_type)
+
+    path = "/v1/webhooks/{system:str}"
+    return HTTPRouteHandler(path, http_method=HttpMethod.POST, name="webhook")(webhook)
 
 
 def _refuse(request: AnyRequest, error: Exception) -> Response[bytes]:
@@ -119,4 +139,5 @@ def _response(
     media_type: str = "application/json",
 ) -> Response[bytes]:
     every = {**_HEADERS, "X-Request-Id": request_id, **headers}
+    media_type = every.pop("Content-Type", media_type)
     return Response(body, status_code=status, media_type=media_type, headers=every)

@@ -35,3 +35,6 @@ grant insert on quaestor.budget_entry to quaestor_gateway;
 
 -- A later version waits for its turn on the document's row; a lock needs the right to update.
 grant update (changed_at) on quaestor.document to quaestor_gateway;
+
+-- A webhook is a hint: it makes a stream due, and the system is then asked what changed.
+grant select (system, name, due_at), update (due_at) on quaestor.stream to quaestor_gateway;
