@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from quaestor.connectors.coupa.config import CoupaConfig, Segments
+from quaestor.connectors.coupa.config import CoupaConfig
+from quaestor.connectors.coupa.layout import Segments
 from quaestor.connectors.coupa.mapping import Mapped, NotMapped, map_requisition
 from quaestor.model.crosswalk import Crosswalks
 from quaestor.model.employee import Directory

@@ -26,6 +26,7 @@ shutdown_s = 20
 [systems.coupa]
 connector = "coupa"
 base_url = "https://coupa.invalid"
+sends = false
 total_timeout_s = 10
 [systems.coupa.segments]
 company = 1

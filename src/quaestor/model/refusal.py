@@ -155,6 +155,8 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("steps_exhausted", "operator", "The flow took more steps than the limit allows."),
     ("storage_unavailable", "operator", "The database cannot serve now; nothing was changed."),
     ("status_not_reported", "operator", "The source system refuses to take the status back."),
+    ("system_refuses", "operator", "The system refuses a request that should be possible."),
+    ("cursor_unreadable", "operator", "The place in a stream is not one that its connector made."),
     ("state_forbids_change", "requester", "The document is past the point of change."),
     # The audit trail.
     ("audit_trail_altered", "finance", "The audit trail is not what was signed before."),

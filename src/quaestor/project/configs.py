@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +20,7 @@ NOTHING = "none"
 
 _OF_THE_DEPLOYMENT = frozenset({"simulate", "simulator", "order_per_address"})
 CONNECT_TIMEOUT_S = 5.0
+_AUTH_KINDS = {"user": "basic", "token": "bearer", "client_id": "oauth2"}
 
 
 def read_configs(folder: Folder, settings: Settings) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def with_auth_kind(auth: Mapping[str, Any]) -> dict[str, Any]:
     """The kind of authentication follows from what is given, unless it is stated."""
     if "kind" in auth:
         return dict(auth)
-    kind = "basic" if "user" in auth else "bearer" if "token" in auth else "none"
+    kind = next((kind for member, kind in _AUTH_KINDS.items() if member in auth), "none")
     return {"kind": kind, **auth}
 
 
@@ -68,11 +67,6 @@ def _config(
             )
             return None
         return reader.convert(_table(reader, name, system), config_type, key)
-    documents = _document_config(system.connector)
-    if documents is not None:
-        # Such a vendor's documents are read, and nothing is sent to it yet: what concerns
-        # sending is not its configuration's.
-        return reader.convert({**system.own, "system": name}, documents, key)
     known = ", ".join([*kinds, NOTHING])
     reader.report(
         "connector_unknown",
@@ -86,24 +80,13 @@ def _config(
 def _table(reader: Reader, name: str, system: SystemSettings) -> dict[str, Any]:
     """The system's table without what only the deployment reads."""
     given: Mapping[str, Any] = reader.source.value["systems"][name]
+    if "system" in given:
+        reader.report("key_unknown", f"systems.{name}.system", "there is no such key", "")
     table = {member: value for member, value in given.items() if member not in _OF_THE_DEPLOYMENT}
     table["auth"] = with_auth_kind(system.auth)
     table["base_url"] = system.base_url or ""
+    table["system"] = name
     # The default of a connector may be more than this system's whole request may take.
     longest = min(CONNECT_TIMEOUT_S, system.total_timeout_s)
     table["connect_timeout_s"] = system.connect_timeout_s or longest
     return table
-
-
-def _document_config(connector: str) -> type[msgspec.Struct] | None:
-    name = f"quaestor.connectors.{connector}.config"
-    try:
-        found = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    if found is None:
-        return None
-    config_type: type[msgspec.Struct] | None = getattr(
-        importlib.import_module(name), "DOCUMENT_CONFIG", None
-    )
-    return config_type

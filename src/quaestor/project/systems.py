@@ -45,7 +45,9 @@ def submitting_kinds(project: Project) -> dict[str, ConnectorKind]:
     return {
         name: kinds[system.connector]
         for name, system in project.settings.systems.items()
-        if system.connector in kinds and kinds[system.connector].manifest.actions
+        if system.connector in kinds
+        and kinds[system.connector].manifest.actions
+        and project.configs[name].sends
     }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from quaestor.connectors.coupa.config import CoupaConfig, Segments
+from quaestor.connectors.coupa.config import CoupaConfig
+from quaestor.connectors.coupa.layout import Segments
 from quaestor.connectors.coupa.mapping import BYTES_MAX, Mapped, NotMapped, read_requisition
 from quaestor.model.coding import Coding, Split
 from quaestor.model.crosswalk import CrosswalkRow

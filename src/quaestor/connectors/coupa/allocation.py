@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.fields import ACCOUNT, ALLOCATION
+from quaestor.connectors.coupa.layout import Layout
 from quaestor.connectors.coupa.source import Node
 from quaestor.model.coding import Coding, Split
 from quaestor.model.crosswalk import CodeKind
@@ -29,9 +29,7 @@ class Shares:
     entities: frozenset[str]
 
 
-def read_splits(
-    line: Node, amount: Decimal, currency: str, config: CoupaConfig, ours: Ours
-) -> Shares:
+def read_splits(line: Node, amount: Decimal, currency: str, config: Layout, ours: Ours) -> Shares:
     """The splits of a line over `amount`; `ours` looks a code up and reports a missing one.
 
     Amounts win over shares. Shares are turned into amounts cumulatively, so that the parts add
@@ -88,7 +86,7 @@ def _divided(amount: Decimal, shares: list[Decimal], currency: str) -> list[Deci
     return parts
 
 
-def _coding(account: Node, config: CoupaConfig, ours: Ours) -> tuple[str, Coding]:
+def _coding(account: Node, config: Layout, ours: Ours) -> tuple[str, Coding]:
     """The entity and the coding of an account, from its segments; empty where unknown."""
     account.account_for(ACCOUNT, {})
     layout = config.segments

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from quaestor.connectors.coupa.allocation import read_splits
-from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.fields import EXTENSION, HEADER, LINE, REFERENCES
+from quaestor.connectors.coupa.layout import Layout
 from quaestor.connectors.coupa.source import Findings, Node, decode
 from quaestor.connectors.kit.loss import LossReport
 from quaestor.model.approval import ApprovalDecision, ApprovalEvidence, Verdict
@@ -69,7 +69,7 @@ class NotMapped(msgspec.Struct, frozen=True, tag="not_mapped"):
 def read_requisition(
     raw: bytes,
     *,
-    config: CoupaConfig,
+    config: Layout,
     crosswalks: Crosswalks,
     directory: Directory,
     on: date,
@@ -98,7 +98,7 @@ def read_requisition(
 def map_requisition(
     source: Any,
     *,
-    config: CoupaConfig,
+    config: Layout,
     crosswalks: Crosswalks,
     directory: Directory,
     on: date,
@@ -126,7 +126,7 @@ class _Mapping:
     def __init__(
         self,
         header: Node,
-        config: CoupaConfig,
+        config: Layout,
         crosswalks: Crosswalks,
         directory: Directory,
         on: date,

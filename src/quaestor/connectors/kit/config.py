@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from quaestor.connectors.kit.auth import Auth, BasicAuth, BearerAuth, NoAuth, TokenProvider
+from quaestor.connectors.kit.auth import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    ClientCredentialsAuth,
+    NoAuth,
+    TokenProvider,
+)
+from quaestor.connectors.kit.oauth import OAuthRules, grant_from
+from quaestor.connectors.kit.pace import Pace
 from quaestor.connectors.kit.wires.http import HttpWire
 from quaestor.security.secrets import Resolve, Secret, is_reference
 
@@ -15,6 +24,7 @@ __all__ = [
     "AuthConfig",
     "BasicConfig",
     "BearerConfig",
+    "ClientConfig",
     "NoAuthConfig",
     "SystemConfig",
     "TlsConfig",
@@ -43,7 +53,17 @@ class BearerConfig(msgspec.Struct, frozen=True, tag="bearer", tag_field="kind"):
     token: str
 
 
-AuthConfig = NoAuthConfig | BasicConfig | BearerConfig
+class ClientConfig(msgspec.Struct, frozen=True, tag="oauth2", tag_field="kind"):
+    """A client of the system's own OAuth 2.0 server. Both may be references; the secret must be.
+
+    They are read when a token is asked for, so that a rotated secret needs no restart.
+    """
+
+    client_id: str
+    client_secret: str
+
+
+AuthConfig = NoAuthConfig | BasicConfig | BearerConfig | ClientConfig
 
 
 class TlsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,9 +88,15 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The part that all systems share. Times in seconds.
 
     `slots` is how many sends may be under way at a time. `settle_s` and `resend` stand in the
-    installation's manifest (DESIGN D3); `total_timeout_s` bounds each request.
+    installation's manifest (DESIGN D3); `total_timeout_s` bounds each request. At most
+    `requests_per_s` are sent in the long run, `burst` at once: the vendor's limit, divided by the
+    number of workers. `oauth` says how access tokens are given. Without `sends` the system is
+    only read: nothing is ever sent to it.
+
+    `system` is the table's own NAME: it is given by the loader and not written into the table.
     """
 
+    system: str = ""
     connector: str
     base_url: str
     auth: AuthConfig = NoAuthConfig()
@@ -80,31 +106,61 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     connect_timeout_s: _Positive = 5.0
     settle_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     resend: Literal["allowed", "never"] = "allowed"
+    requests_per_s: _Positive | None = None
+    burst: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    oauth: OAuthRules = OAuthRules()
+    sends: bool = True
 
 
-def auth_of(config: AuthConfig, resolve: Resolve) -> Auth:
-    """The strategy with its secrets resolved."""
-    match config:
+def auth_of(config: SystemConfig, resolve: Resolve) -> Auth:
+    """The strategy with its secrets resolved, or to be resolved when they are needed."""
+    match config.auth:
         case BasicConfig(user, password):
-            return BasicAuth(
-                resolve(user).reveal() if is_reference(user) else user, resolve(password)
-            )
+            return BasicAuth(_plain(resolve, user), resolve(password))
         case BearerConfig(token):
             return BearerAuth(_constant(resolve, token))
+        case ClientConfig(client_id, client_secret):
+            return _client(config, resolve, client_id, client_secret)
         case NoAuthConfig():
             return NoAuth()
 
 
 def http_wire(config: SystemConfig, resolve: Resolve) -> HttpWire:
     """The wire that this table describes."""
+    rate = config.requests_per_s
     return HttpWire(
         config.base_url,
-        auth=auth_of(config.auth, resolve),
+        auth=auth_of(config, resolve),
         slots=config.slots,
         total_timeout_s=config.total_timeout_s,
         connect_timeout_s=config.connect_timeout_s,
         tls=config.tls.context() if config.tls is not None else None,
+        pace=Pace(rate, config.burst) if rate is not None else None,
     )
+
+
+def _client(
+    config: SystemConfig, resolve: Resolve, client_id: str, client_secret: str
+) -> ClientCredentialsAuth:
+    def open_wire(origin: str) -> HttpWire:
+        return HttpWire(
+            origin,
+            total_timeout_s=config.total_timeout_s,
+            connect_timeout_s=config.connect_timeout_s,
+            tls=config.tls.context() if config.tls is not None else None,
+        )
+
+    def secret() -> Secret:
+        return resolve(client_secret)
+
+    grant = grant_from(
+        open_wire, config.base_url, config.oauth, lambda: _plain(resolve, client_id), secret
+    )
+    return ClientCredentialsAuth(grant, secret, gap_s=config.oauth.gap_s)
+
+
+def _plain(resolve: Resolve, text: str) -> str:
+    return resolve(text).reveal() if is_reference(text) else text
 
 
 def _constant(resolve: Resolve, reference: str) -> TokenProvider:

@@ -53,7 +53,8 @@ class Subject:
     by any reference. `order` makes the create command of a posting key; `refused` one that the
     vendor refuses. `creates` is how a creating request begins (`POST /orders`). `options` are
     the simulator's own; they must make `CANARY` its password or token. `found_within_s` is how
-    long a look-up may take to show what stands there.
+    long a look-up may take to show what stands there. `rejected_as` is the refusal that the
+    vendor's own word becomes.
     """
 
     kind: ConnectorKind
@@ -63,11 +64,7 @@ class Subject:
     creates: str
     options: Mapping[str, Any] = field(default_factory=dict)
     found_within_s: float = 5.0
-
-    @property
-    def creates_method(self) -> str:
-        """The method of a creating request with the blank after it."""
-        return self.creates.partition(" ")[0] + " "
+    rejected_as: str = "erp_rejected"
 
 
 class Rig:
@@ -97,7 +94,7 @@ class Rig:
         url = self.ready.url
         if self._proxied:
             self.proxy = await self._stack.enter_async_context(
-                FaultyProxy(url, watch=self.subject.creates_method)
+                FaultyProxy(url, watch=self.subject.creates)
             )
             url = self.proxy.url
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())

@@ -204,7 +204,7 @@ async def a_refusal_is_the_applications_own_word(subject: Subject) -> None:
         answer = await rig.submit(command)
         require(isinstance(answer, Rejected), f"rejected, not {answer!r}")
         assert isinstance(answer, Rejected)
-        require(answer.refusal.code == "erp_rejected", "refused as erp_rejected")
+        require(answer.refusal.code == subject.rejected_as, f"refused as {subject.rejected_as}")
         require(bool(answer.refusal.details.get("code")), "with the vendor's own code")
         require(len(answer.refusal.details.get("message", "")) <= 200, "its sentence is bounded")
         require(await rig.documents(command) == [], "nothing stands there")
@@ -226,7 +226,7 @@ async def a_proxys_502_is_ambiguous(subject: Subject) -> None:
     """A gateway answers for a system that did its work: not the application's word."""
     async with Rig(subject, proxied=True) as rig:
         command = subject.order(KEY)
-        rig.proxy.plan(WireFault(on=subject.creates_method, do="502"))
+        rig.proxy.plan(WireFault(on=subject.creates, do="502"))
         answer = await rig.submit(command)
         require(isinstance(answer, Ambiguous), f"ambiguous, not {answer!r}")
         assert isinstance(answer, Ambiguous)
@@ -245,7 +245,7 @@ async def an_answer_cut_anywhere_is_never_taken_for_a_fact(subject: Subject) -> 
             require(all(one < two for one, two in pairwise(points)), "sixteen different places")
             for number, after in enumerate(points):
                 command = make(KEY[number:] + KEY[:number])
-                rig.proxy.plan(WireFault(on=subject.creates_method, do="cut", after_bytes=after))
+                rig.proxy.plan(WireFault(on=subject.creates, do="cut", after_bytes=after))
                 answer = await rig.submit(command)
                 require(isinstance(answer, Ambiguous), f"cut after {after}: {answer!r}")
 
@@ -298,7 +298,7 @@ async def no_secret_is_ever_shown(subject: Subject) -> None:
             await rig.submit(subject.order(KEY))
         refused = await rig.submit(subject.refused(KEY))
         await rig.find(subject.order(KEY))
-        rig.proxy.plan(WireFault(on=subject.creates_method, do="502"))
+        rig.proxy.plan(WireFault(on=subject.creates, do="502"))
         await rig.submit(subject.order(OTHER))
         rig.connector = rig.connect(NOWHERE)
         await rig.submit(subject.order(OTHER))

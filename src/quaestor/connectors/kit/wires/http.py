@@ -29,6 +29,7 @@ from quaestor.connectors.kit.classify import (
     known_or_raise,
 )
 from quaestor.connectors.kit.contract import NotKnown, Transient
+from quaestor.connectors.kit.pace import Pace, TurnTooLate
 from quaestor.connectors.kit.redact import masked_headers, safe_text, scrubbed
 from quaestor.store.guard import assert_outside_transaction
 
@@ -140,6 +141,7 @@ class HttpWire:
         connect_timeout_s: float = 5.0,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
         tls: ssl.SSLContext | None = None,
+        pace: Pace | None = None,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
@@ -152,6 +154,7 @@ class HttpWire:
         self._connect_timeout_s = connect_timeout_s
         self._answer_bytes_max = answer_bytes_max
         self._tls = tls
+        self._pace = pace
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -188,6 +191,7 @@ class HttpWire:
 
     async def _send(self, request: HttpRequest, *, renew: bool) -> Answer:
         assert_outside_transaction()
+        await self._in_turn(request)
         headers = request.headers + await self._credentials(renew)
         ticket = _Ticket(current_attempt())
         started = time.perf_counter()
@@ -207,6 +211,21 @@ class HttpWire:
         if request.commits:
             ticket.passed("after_answer")
         return answer
+
+    async def _in_turn(self, request: HttpRequest) -> None:
+        """Wait for the vendor's rate; a turn that comes too late is our own lateness."""
+        if self._pace is None:
+            return
+        attempt = current_attempt()
+        now = time.monotonic()
+        until = attempt.send_before if attempt is not None else now + self._total_timeout_s
+        try:
+            await self._pace.turn(until)
+        except TurnTooLate:
+            late = Break(Broke.DEADLINE, False).error(request.commits)
+        else:
+            return
+        raise late
 
     async def _credentials(self, renew: bool) -> tuple[tuple[str, str], ...]:
         try:
