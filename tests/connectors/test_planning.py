@@ -125,7 +125,8 @@ def test_our_definition_is_a_good_openapi_document() -> None:
 
 
 def test_the_manifest_agrees_with_the_methods() -> None:
-    connector = PlanningConnector(PlanningConfig(connector="planning", base_url=NOWHERE), None)  # type: ignore[arg-type]
+    config = PlanningConfig(connector="planning", base_url=NOWHERE)
+    connector = PlanningConnector(config, http_wire(config, Secret))
 
     assert isinstance(connector, Connector)
     assert isinstance(connector, Answers)
