@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.support.quaestor_process import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
+SPLIT = EXAMPLE / "requisitions" / "split-line.json"
 HEADLINE = EXAMPLE / "requisitions" / "headline.json"
 BLOCKED = EXAMPLE / "requisitions" / "refused" / "blocked-supplier.json"
 
@@ -51,15 +53,29 @@ class Up:
         return ends[-1].removeprefix("done:") if ends else ""
 
 
-@pytest.fixture
-def up(place: Path) -> Iterator[Up]:
-    data = place / "data"
+@contextmanager
+def started(data: Path) -> Iterator[Up]:
     with running_quaestor("up", "--project", EXAMPLE, "--data", data, "--json") as (process, ready):
         yield Up(data, process, ready)
     quaestor("down", "--data", data)
 
 
-def test_a_requisition_is_ordered_traced_and_cancelled(up: Up) -> None:
+@pytest.fixture(scope="module")
+def unhurt(session_place: Path) -> Iterator[Up]:
+    """An `up` for tests that only ask it."""
+    with started(session_place / "unhurt") as up:
+        yield up
+
+
+@pytest.fixture
+def up(place: Path) -> Iterator[Up]:
+    """An `up` for tests that hurt it."""
+    with started(place / "data") as up:
+        yield up
+
+
+def test_a_requisition_is_ordered_traced_and_cancelled(unhurt: Up) -> None:
+    up = unhurt
     taken = up.ask("submit", HEADLINE)["documents"][0]
     until(lambda: up.outcome_of("20417") == "ordered", "the order")
 
@@ -71,7 +87,8 @@ def test_a_requisition_is_ordered_traced_and_cancelled(up: Up) -> None:
     assert taken["correlation_id"] == again["correlation_id"]
 
 
-def test_what_cannot_go_on_stands_in_the_worklist_with_its_owner(up: Up) -> None:
+def test_what_cannot_go_on_stands_in_the_worklist_with_its_owner(unhurt: Up) -> None:
+    up = unhurt
     up.ask("submit", BLOCKED)
 
     (item,) = until(lambda: up.ask("worklist")["items"], "an item")
@@ -81,10 +98,11 @@ def test_what_cannot_go_on_stands_in_the_worklist_with_its_owner(up: Up) -> None
 
 
 def test_the_trail_verifies_against_a_checkpoint_that_was_kept_elsewhere(
-    up: Up, tmp_path: Path
+    unhurt: Up, tmp_path: Path
 ) -> None:
-    up.ask("submit", HEADLINE)
-    until(lambda: up.outcome_of("20417") == "ordered", "the order")
+    up = unhurt
+    up.ask("submit", SPLIT)
+    until(lambda: up.outcome_of("20419") == "ordered", "the order")
 
     signed = up.ask("audit", "checkpoint", "--checkpoints", tmp_path)
     report = up.ask("audit", "verify", "--checkpoint", tmp_path)
@@ -92,6 +110,27 @@ def test_the_trail_verifies_against_a_checkpoint_that_was_kept_elsewhere(
     assert signed["size"] > 0
     assert report["ok"] is True
     assert report["covered"] >= signed["size"]
+
+
+def test_a_recovery_is_told_before_it_is_done(unhurt: Up) -> None:
+    asked = ("recover", "--by", "carla.lindt", "--recovery-point", "2026-11-02T09:30:00+01:00")
+    where = ("--data", unhurt.data, "--json")
+
+    told = quaestor(*asked, *where)
+    done = quaestor(*asked, "--yes", *where)
+
+    assert (told.code, told.result["accepted"]) == (1, False)
+    assert (done.code, done.result["accepted"]) == (0, True)
+    for said in (told, done):
+        assert "are looked for in their target system before their next send" in said.told
+
+
+def test_a_project_is_released_once(unhurt: Up) -> None:
+    first = unhurt.ask("release")
+    again = unhurt.ask("release")
+
+    assert first == again
+    assert first["release"] == quaestor("project", "check", EXAMPLE, "--json").result["release"]
 
 
 def test_a_worker_that_dies_is_started_again(up: Up) -> None:

@@ -59,6 +59,8 @@ class Output:
         if self.people.is_terminal:
             self.people.print(*parts, markup=False, **how)
             return
+        if all(isinstance(part, str) for part in parts):
+            how = {**how, "soft_wrap": True}
         with self.people.capture() as captured:
             self.people.print(*parts, markup=False, **how)
         # Tables fill their columns with blanks, which are nothing but noise in a file.

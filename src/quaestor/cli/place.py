@@ -214,6 +214,9 @@ def open_place(data: Path | None, dsn: str | None, *, wait_s: float = 0.0) -> It
     What runs is used as it is. An embedded server that does not run is started, and stopped at
     the end. `wait_s` is for how long a deployment that is still starting is waited for.
     """
+    from quaestor.cli.logs import log_warnings
+
+    log_warnings()
     if data is None and dsn is None:
         raise Failed("Which deployment? Name it with --data DIR or --dsn DSN.", code="data_unnamed")
     place = Place(data) if data is not None else None

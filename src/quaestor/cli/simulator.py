@@ -42,8 +42,9 @@ def run(
 
     def ready(listening: Ready) -> None:
         output.say(f"{system} at {listening.url}, its control at {listening.control}/documents")
-        for name, value in listening.credentials.items():
-            output.say(f"  {name}: {value}")
+        if not as_json:
+            for name, value in listening.credentials.items():
+                output.say(f"  {name}: {value}")
         output.result(listening)
 
     try:

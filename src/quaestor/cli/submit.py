@@ -1,4 +1,4 @@
-"""`quaestor submit` and `quaestor cancel`: documents and wishes from the command line."""
+"""`quaestor submit`: documents from files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def submit(
     with open_place(data, dsn) as opened:
         taken = asyncio.run(_submit(opened, files, project, audit_key, version))
     for one in taken:
-        output.say(_said(one))
+        output.say(_said(one), soft_wrap=True)
     good = all("refusals" not in one for one in taken)
     output.result({"ok": good, "documents": taken}, good=good)
     if not good:

@@ -146,7 +146,8 @@ def _stepped(step: Step) -> str:
         return f"done: {step.outcome.removeprefix('done:')}"
     if step.stage_before == step.stage_after:
         return f"{step.stage_before}: {step.outcome}"
-    return f"{step.stage_before} → {step.stage_after}"
+    stages = [*step.details.get("by_way_of", "").split(), step.stage_before, step.stage_after]
+    return " → ".join(stages)
 
 
 def _refusal(step: Step) -> str:

@@ -23,6 +23,7 @@ from quaestor.cli.demo.headline import hops
 from quaestor.cli.demo.result import result, verdict
 from quaestor.cli.demo.run import ERP, Demo, Found
 from quaestor.cli.demo.telling import Teller
+from quaestor.cli.logs import log_warnings
 from quaestor.cli.output import Failed, Output
 from quaestor.cli.place import Place
 from quaestor.cli.supervise import Supervisor
@@ -71,6 +72,7 @@ class Session:
         self._clear()
 
     async def _demonstrate(self, stop: asyncio.Event) -> None:
+        log_warnings()
         project = load_project(self._folder)
         again = self._mark()
         title = "Quaestor: an approved requisition becomes exactly one order"
@@ -132,6 +134,7 @@ class Session:
             ("the trail of a requisition", f"trace {headline.facts.correlation_id}"),
             ("one that has to be refused", f"submit {parked}"),
             ("who has to act now", "worklist"),
+            ("cancel one that is ordered", "cancel 20419 --by ana.berger"),
             ("was anything in the trail changed", "audit verify"),
         ):
             self._output.say(f"  # {what}", style="dim")
