@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.database import TestDatabase, asked
 from tests.support.quaestor_process import (
     EXAMPLE,
     processes_naming,
@@ -191,3 +192,21 @@ def test_what_was_recorded_is_there_when_it_is_started_again(place: Path) -> Non
 
     assert [item["number"] for item in stopped.result["items"]] == ["20433"]
     assert [item["number"] for item in again["items"]] == ["20433"]
+
+
+def test_a_database_of_ones_own_is_used_and_left_running(
+    place: Path, empty_database: TestDatabase
+) -> None:
+    data = place / "data"
+    command = ("up", "--project", EXAMPLE, "--data", data, "--dsn", empty_database.dsn, "--json")
+
+    with running_quaestor(*command) as (process, ready):
+        up = Up(data, process, ready)
+        up.ask("submit", HEADLINE)
+        until(lambda: up.outcome_of("20417") == "ordered", "the order")
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(30.0)
+
+    assert code == 0
+    assert asked(empty_database.dsn, "select count(*) from quaestor.document") == 1
+    assert not (data / "postgres").exists()
