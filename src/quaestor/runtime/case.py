@@ -121,6 +121,7 @@ class Case:
     children: list[Start] = field(default_factory=list)
     wakes: list[Wake] = field(default_factory=list)
     approvals: list[RequestApproval | ClosedRequest] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
     adopted: bool = False
     move: SendNow | LookNow | None = None
     due_at: datetime | None = None
@@ -215,5 +216,6 @@ def fresh_decisions(case: Case) -> None:
         row.is_new = row.is_changed = False
     case.budget, case.notes, case.consumed = [], [], []
     case.children, case.wakes, case.approvals = [], [], []
+    case.passed = []
     case.adopted = False
     case.move, case.due_at = None, None

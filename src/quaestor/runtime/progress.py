@@ -225,12 +225,20 @@ def _apply(
         return
     if by:
         case.note("event", by.lower(), before=before, actor=actor)
+    if not step.do and not by and isinstance(step.next, str):
+        # Nothing took place but a decision to go on: the next entry says by way of which stages.
+        case.passed.append(before)
+        return
+    details = {"effects": " ".join(_label(effect) for effect in step.do)} if step.do else {}
+    if case.passed:
+        details["by_way_of"] = " ".join(case.passed)
+        case.passed = []
     case.note(
         "step",
         _outcome_of(step),
         before=before,
         refusal=step.next.refusal if isinstance(step.next, Park) else None,
-        details={"effects": " ".join(_label(effect) for effect in step.do)} if step.do else {},
+        details=details,
     )
 
 
@@ -437,11 +445,15 @@ def _resolve_sending(case: Case, world: World, now: datetime) -> bool:
 def _resolved(case: Case, row: IntentRow, result: Outcome) -> None:
     case.keep(sending=None)
     case.keep_result(row.name, result)
+    told = case.notes[-1] if case.notes else None
     match result:
         case Applied(number) | Withdrawn(Applied(number)):
             row.number, row.is_changed = number, True
         case _:
             number = ""
+    if told is not None and (told.name, told.outcome) == (row.name, type(result).__name__.lower()):
+        # The answer itself says it, in the same transaction.
+        return
     case.note(
         "resolve",
         type(result).__name__.lower(),
