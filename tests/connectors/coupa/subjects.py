@@ -14,7 +14,17 @@ from quaestor.connectors.kit.rig import CANARY, Subject
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.status import DocumentStatus, State
 
-__all__ = ["EXAMPLES", "KEY", "a_report", "coupa", "coupa_stream", "coupa_table", "refused"]
+__all__ = [
+    "EXAMPLES",
+    "FAST",
+    "GAP_S",
+    "KEY",
+    "a_report",
+    "coupa",
+    "coupa_stream",
+    "coupa_table",
+    "refused",
+]
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "it-hardware" / "requisitions"
 KEY = "k7qfn2xw3mzr5tdy4hbp6vgs2alj3ecu5oi7k4qf6nxw2mzr5tdy"

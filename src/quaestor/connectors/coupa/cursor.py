@@ -114,10 +114,10 @@ def moved(
 ) -> tuple[list[Row], Place, bool]:
     """What of a page is new, the place after it, and whether more is waiting."""
     if place.tie is not None:
-        return _moved_in_tie(place, rows, page)
+        return _moved_in_tie(place, rows, page, overlap)
     if not rows and not place.past:
         return [], place, False
-    fresh = [row for row in rows if place.known.get(row.id) != Known.of(row)]
+    fresh = [row for row in rows if not _is_known(place, row)]
     last = max((row.updated_at for row in rows), default=place.since)
     if len(rows) < page:
         start = max(place.floor, last - overlap)
@@ -128,13 +128,22 @@ def moved(
     return fresh, _at(place, last, _remembered(place.known, rows, last - overlap)), True
 
 
-def _moved_in_tie(place: Place, rows: Sequence[Row], page: int) -> tuple[list[Row], Place, bool]:
-    fresh = [row for row in rows if place.known.get(row.id) != Known.of(row)]
-    known = _remembered(place.known, rows, place.since)
+def _moved_in_tie(
+    place: Place, rows: Sequence[Row], page: int, overlap: timedelta
+) -> tuple[list[Row], Place, bool]:
+    fresh = [row for row in rows if not _is_known(place, row)]
+    known = _remembered(place.known, rows, place.since - overlap)
     if len(rows) < page:
         return fresh, msgspec.structs.replace(place, past=True, tie=None, known=known), True
     last = max(row.id for row in rows)
     return fresh, msgspec.structs.replace(place, tie=last, known=known), True
+
+
+def _is_known(place: Place, row: Row) -> bool:
+    """Whether we told this state last, whatever its time: a mark or a report of ours, or a change
+    of what we do not ask for, moves the time alone."""
+    known = place.known.get(row.id)
+    return known is not None and known.digest == row.digest
 
 
 def _at(place: Place, since: datetime, known: Mapping[int, Known]) -> Place:

@@ -75,7 +75,8 @@ def hear_grant(answer: Answer) -> Voice:
         return Voice.DONE
     if answer.status == 429:
         return Voice.BUSY
-    if answer.status in (401, 403) or (answer.status == 400 and "error" in told):
+    # Also what answers 404: a token that cannot be had is a login that fails, for the operator.
+    if 400 <= answer.status < 500:
         return Voice.LOGIN
     return Voice.UNSURE
 
