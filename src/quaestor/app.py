@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from quaestor.audit.subjects import Subjects
 from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisition
+from quaestor.connectors.kit.contract import Delivered, Pulls
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.flows.budget_reservation import BUDGET_RESERVATION
 from quaestor.flows.kit.flow import Flow
@@ -24,6 +25,7 @@ from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
 from quaestor.model.canonical import content_hash
+from quaestor.model.requisition import Requisition
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.project.reads import ProjectReads, project_reads
@@ -38,6 +40,7 @@ from quaestor.runtime.engine import Engine, EngineOptions
 from quaestor.runtime.intent import Limits
 from quaestor.runtime.lanes import Lanes, lane_name
 from quaestor.runtime.progress import Target, World
+from quaestor.runtime.pulling import NotUnderstood, Puller, Stream
 from quaestor.runtime.receiving import Inbound, Taken, take_in
 from quaestor.runtime.recording import Recorder
 from quaestor.runtime.sending import SystemLink
@@ -142,26 +145,33 @@ class Application:
         mapped = self.read_coupa(raw, on=on, version=version)
         if not isinstance(mapped, Mapped):
             return mapped
-        requisition = mapped.requisition
-        inbound = Inbound(
-            document_type="requisition",
-            entity=requisition.entity,
-            source_system=requisition.source_system,
-            source_id=requisition.source_id,
-            number=requisition.number,
-            version=requisition.version,
-            content_hash=content_hash(requisition),
-            changed_at=requisition.submitted_at,
-            body=requisition,
-            received_from="coupa",
-            source_bytes=raw,
-        )
+        inbound = _inbound(mapped.requisition, raw, numbered=True)
         release = self.project.release().hash
 
         async def work(connection: Connection) -> Taken:
             return await take_in(connection, self.recorder, REQUISITION_TO_ORDER, release, inbound)
 
         return await self.database.run(work)
+
+    def puller(self) -> Puller:
+        """Asks the systems that publish what changed; idle where the project has none."""
+        return Puller(
+            self.database,
+            self.recorder,
+            [
+                Stream(name, "requisitions", system.connector, self._pulled, REQUISITION_TO_ORDER)
+                for name, system in self.systems.items()
+                if isinstance(system.connector, Pulls) and "requisitions" in system.manifest.streams
+            ],
+            lambda: self.project.release().hash,
+        )
+
+    def _pulled(self, item: Delivered) -> Inbound | NotUnderstood:
+        """Coupa numbers no versions: what differs from what we have is the next one."""
+        mapped = self.read_coupa(item.body, on=item.changed_at)
+        if isinstance(mapped, Mapped):
+            return _inbound(mapped.requisition, item.body, numbered=False)
+        return NotUnderstood(mapped.refusals)
 
     # --- working --------------------------------------------------------------------------------
 
@@ -258,6 +268,23 @@ async def open_gateway(
             cursor_key=hmac.digest(audit_key, b"quaestor/gateway/cursor", "sha256"),
             entities=tuple(sorted(project.entities)),
         )
+
+
+def _inbound(requisition: Requisition, raw: bytes, *, numbered: bool) -> Inbound:
+    return Inbound(
+        document_type="requisition",
+        entity=requisition.entity,
+        source_system=requisition.source_system,
+        source_id=requisition.source_id,
+        number=requisition.number,
+        version=requisition.version,
+        content_hash=content_hash(requisition),
+        changed_at=requisition.submitted_at,
+        body=requisition,
+        received_from=requisition.source_system,
+        source_bytes=raw,
+        numbered=numbered,
+    )
 
 
 def _reads_of(project: Project) -> ProjectReads:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from quaestor.audit.payload import Retention
 from quaestor.flows.kit.dossier import Document, Dossier, Result, SendView
 from quaestor.flows.kit.effects import (
     Adjust,
@@ -59,7 +60,7 @@ class ClosedRequest(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """One transition, as the audit trail will state it."""
+    """One transition, as the audit trail will state it; `kept_as` is why its payloads are kept."""
 
     effect: str
     outcome: str
@@ -74,6 +75,7 @@ class Note(msgspec.Struct, frozen=True):
     refusal: Refusal | None = None
     details: Mapping[str, str] = {}
     payloads: tuple[bytes, ...] = ()
+    kept_as: Retention = Retention.WIRE
 
 
 @dataclass(slots=True)

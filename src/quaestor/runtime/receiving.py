@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from quaestor.audit.payload import Retention
 from quaestor.flows.kit.dossier import Document
 from quaestor.flows.kit.flow import Flow
 from quaestor.model.event import Changed, Event, Woken
@@ -230,6 +231,7 @@ async def _note(
             system=inbound.received_from,
             external_id=inbound.source_id,
             payloads=(inbound.source_bytes,) if inbound.source_bytes else (),
+            kept_as=Retention.DOCUMENT,
         )
     )
     await recorder.record(connection, [case], now)

@@ -10,7 +10,7 @@ import msgspec
 
 from quaestor.audit.append import EntryIds, append
 from quaestor.audit.entry import FORMAT, Entry
-from quaestor.audit.payload import Payload, Retention, make_payload
+from quaestor.audit.payload import Payload, make_payload
 from quaestor.connectors.kit.attempt import Exchange
 from quaestor.runtime.case import Case, Note
 from quaestor.store import Connection
@@ -56,7 +56,7 @@ class Recorder:
         entries = []
         for entry_id, (case, note) in zip(ids, noted, strict=True):
             made = [
-                make_payload(case.document.entity, Retention.WIRE, plain) for plain in note.payloads
+                make_payload(case.document.entity, note.kept_as, plain) for plain in note.payloads
             ]
             payloads.extend(made)
             entries.append(_entry(entry_id, case, note, now, people, made))
