@@ -81,7 +81,10 @@ _Index = Mapping[tuple[str, str, str], tuple[CrosswalkRow, ...]]
 
 
 class Crosswalks(msgspec.Struct, frozen=True):
-    """Every row, indexed both ways. Made by `Crosswalks.of`; a look-up is a pure function."""
+    """Every row, indexed both ways. Made by `Crosswalks.of`; a look-up is a pure function.
+
+    An order asks dozens of times, and nearly every code has one row: that way is kept short.
+    """
 
     rows: tuple[CrosswalkRow, ...]
     forward: _Index
@@ -103,6 +106,8 @@ class Crosswalks(msgspec.Struct, frozen=True):
     def theirs(self, system: str, kind: CodeKind, our_code: str, on: date) -> str | Missing:
         """The system's code for ours on that day."""
         rows = self.forward.get((system, kind, our_code), ())
+        if len(rows) == 1 and rows[0].holds_on(on):
+            return rows[0].their_code
         codes = sorted({row.their_code for row in rows if row.holds_on(on)})
         if len(codes) == 1:
             return codes[0]
@@ -111,6 +116,8 @@ class Crosswalks(msgspec.Struct, frozen=True):
     def ours(self, system: str, kind: CodeKind, their_code: str, on: date) -> str | Missing:
         """Our code for the system's on that day."""
         rows = self.backward.get((system, kind, their_code), ())
+        if len(rows) == 1 and rows[0].holds_on(on):
+            return rows[0].our_code
         codes = sorted({row.our_code for row in rows if row.holds_on(on)})
         if len(codes) == 1:
             return codes[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -38,7 +39,13 @@ class OrderGroup(msgspec.Struct, frozen=True, order=True):
             self.purchasing_organisation,
             self.ship_to,
         )
-        return "/".join(quote(part, safe="") for part in parts)
+        return "/".join(map(_encoded, parts))
+
+
+@lru_cache(maxsize=4096)
+def _encoded(part: str) -> str:
+    """The same few codes are asked for at every stage of every document."""
+    return quote(part, safe="")
 
 
 class OrderLine(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from quaestor.approvals.snapshot import ApprovalPolicy
@@ -46,6 +47,8 @@ def project_reads(project: Project, seams: Seams) -> ProjectReads:
         ValidationPolicy: project.validation_policy(),
     }
 
+    # A project never changes, so what it answered once it always answers.
+    @cache
     def read(document_type: str, entity: str, kinds: tuple[type, ...]) -> Mapping[type, Any]:
         policy = project.approval_policy(document_type, entity)
         known = shared | {ApprovalPolicy: policy}

@@ -87,8 +87,13 @@ def _texts_are_plain(requisition: Requisition, limits: Limits) -> Iterator[Refus
     texts = [("title", requisition.title), ("number", requisition.number)]
     texts += [(f"lines[{line.number}].description", line.description) for line in requisition.lines]
     for where, text in texts:
-        if len(text) > limits.text_length_max or any(map(_is_forbidden, text)):
+        if len(text) > limits.text_length_max or _hides_something(text):
             yield refuse("forbidden_characters", where=where, length=str(len(text)))
+
+
+def _hides_something(text: str) -> bool:
+    # What Python calls printable holds none of the forbidden ones, and is answered at once.
+    return not text.isprintable() and any(map(_is_forbidden, text))
 
 
 def _is_forbidden(character: str) -> bool:
