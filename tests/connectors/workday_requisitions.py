@@ -112,7 +112,7 @@ class Tenant:
         self.connect = connect
         self.connector = connect()
         self.url = url
-        self._control = control
+        self.control = control
         self._http = http
 
     async def submit(self, command: Command) -> Any:
@@ -120,7 +120,7 @@ class Tenant:
 
     async def told(self, number: str, **changes: Any) -> None:
         """Tell the control port what happens to a document, or to the routing."""
-        url = f"{self._control}/documents/{number}"
+        url = f"{self.control}/documents/{number}"
         async with self._http.patch(url, json=changes) as answer:
             assert answer.status == 200, await answer.text()
 

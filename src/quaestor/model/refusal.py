@@ -122,6 +122,17 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("webhook_unknown", "operator", "No connector of this system takes webhooks."),
     ("signature_invalid", "operator", "The signature of the delivery is not good."),
     ("timestamp_out_of_range", "operator", "The delivery is too old, or from the future."),
+    # A person's acts at a platform that takes them only from himself.
+    ("approval_act_refused", "requester", "The platform refuses the act of this person."),
+    ("approval_action_missing", "requester", "Several actions are open: one must be chosen."),
+    ("approval_comment_forbidden", "requester", "This kind of process takes no comment."),
+    ("approval_comment_required", "requester", "The act needs a comment or a reason."),
+    ("approval_denial_unauthorized", "requester", "The person may not deny this step."),
+    ("approval_not_awaiting_you", "requester", "The step does not await this person's act."),
+    ("approval_return_target_wrong", "requester", "Nothing can be sent back to that step."),
+    ("approval_step_not_approvable", "operator", "This kind of step cannot be approved."),
+    ("approval_step_not_deniable", "operator", "This step cannot be denied."),
+    ("approval_step_not_returnable", "operator", "Nothing can be sent back from this step."),
     # Approval.
     ("approval_evidence_insufficient", "finance", "The platform's approval misses our minimum."),
     ("approval_rejected", "requester", "An approver rejected the document."),
