@@ -28,10 +28,10 @@ from quaestor.connectors.kit.simulator import Ready
 from quaestor.project.load import load_project
 from quaestor.runtime.receiving import Taken
 from quaestor.store import StoreError
-from tests.support.simulator_process import RunningSimulator, running_simulator
+from tests.support.simulator_process import RunningSimulator
 from tests.support.worker_process import WorkerProcess
 
-__all__ = ["ORDERS_PATH", "QUICK", "Deployment", "deployed", "deployed_with", "until"]
+__all__ = ["ORDERS_PATH", "QUICK", "Deployment", "deployed", "until"]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "it-hardware"
 ORDERS_PATH = "/sap/opu/odata/sap/API_PURCHASEORDER_PROCESS_SRV/A_PurchaseOrder"
@@ -213,11 +213,12 @@ def a_requisition(number: int, submitted_at: datetime | None = None) -> bytes:
 
 @asynccontextmanager
 async def deployed(
-    dsn: str, place: Path, *, settings: Table = QUICK, latency_ms: float = 20.0, seam: str = ""
+    dsn: str, place: Path, sap: RunningSimulator, *, settings: Table = QUICK, seam: str = ""
 ) -> AsyncIterator[Deployment]:
-    """The example deployed on a migrated database; nothing of it runs afterwards.
+    """The example deployed on a migrated database; none of its workers runs afterwards.
 
-    `seam` is the source of a customer's own steps in the flow.
+    A project that is in `place` already is taken as it is. `seam` is the source of a customer's
+    own steps in the flow.
     """
     project = place / "project"
     if not project.exists():
@@ -227,23 +228,15 @@ async def deployed(
         if seam:
             (project / "flows").mkdir()
             (project / "flows" / "requisition_to_order.py").write_text(seam)
-    with running_simulator("sap_s4", latency_ms=latency_ms, settle_s=0.2) as sap:
-        async with deployed_with(dsn, place, sap) as deployment:
-            yield deployment
-
-
-@asynccontextmanager
-async def deployed_with(dsn: str, place: Path, sap: RunningSimulator) -> AsyncIterator[Deployment]:
-    """A deployment of the project in `place` with a SAP that is there already."""
     app = await Application.open(
-        load_project(place / "project"),
+        load_project(project),
         dsn,
         audit_key=deployment_key(place / "audit.key"),
         simulated={"sap": Ready(sap.url, sap.control, sap.credentials)},
         application_name="tests",
     )
     async with app:
-        deployment = Deployment(place, place / "project", dsn, sap, app, [])
+        deployment = Deployment(place, project, dsn, sap, app, [])
         try:
             await app.release(by="tests")
             yield deployment

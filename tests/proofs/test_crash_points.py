@@ -11,6 +11,7 @@ import pytest
 from quaestor.runtime.crash import CRASH_POINTS
 from tests.proofs.deployment import deployed
 from tests.support.database import TestDatabase
+from tests.support.simulator_process import RunningSimulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
@@ -21,9 +22,9 @@ RESUMED_WITHIN_S = 5 + 5
 
 @pytest.mark.parametrize("point", CRASH_POINTS)
 async def test_a_worker_killed_at_any_point_is_followed_and_one_order_stands(
-    database: TestDatabase, place: Path, point: str
+    database: TestDatabase, place: Path, sap: RunningSimulator, point: str
 ) -> None:
-    async with deployed(database.dsn, place, settings=SHIPPED) as deployment:
+    async with deployed(database.dsn, place, sap, settings=SHIPPED) as deployment:
         doomed = await deployment.worker("doomed", crash_at=point)
         await deployment.take_in(1)
 
@@ -41,9 +42,9 @@ async def test_a_worker_killed_at_any_point_is_followed_and_one_order_stands(
 
 
 async def test_without_permission_the_crash_points_do_nothing(
-    database: TestDatabase, place: Path
+    database: TestDatabase, place: Path, sap: RunningSimulator
 ) -> None:
-    async with deployed(database.dsn, place) as deployment:
+    async with deployed(database.dsn, place, sap) as deployment:
         worker = await deployment.worker("sturdy", crash_at="after_send", allow_crash=False)
 
         await deployment.take_in(1)

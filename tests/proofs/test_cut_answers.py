@@ -9,15 +9,16 @@ import pytest
 from quaestor.connectors.kit.faults import CUT_POINTS, FaultyProxy, WireFault, cut_points
 from tests.proofs.deployment import deployed
 from tests.support.database import TestDatabase
+from tests.support.simulator_process import RunningSimulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
 
 async def test_an_answer_cut_at_any_of_sixteen_points_leaves_one_order(
-    database: TestDatabase, place: Path
+    database: TestDatabase, place: Path, sap: RunningSimulator
 ) -> None:
     async with (
-        deployed(database.dsn, place) as deployment,
+        deployed(database.dsn, place, sap) as deployment,
         FaultyProxy(deployment.sap.url) as proxy,
     ):
         await deployment.worker("worker", sap_url=proxy.url)

@@ -15,6 +15,7 @@ from quaestor.store.embedded import EmbeddedServer
 from quaestor.store.migrate import migrate
 from tests.proofs.deployment import deployed, until
 from tests.support.restore import archiving, base_backup, recovering, restore_point
+from tests.support.simulator_process import RunningSimulator, running_simulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
@@ -39,9 +40,12 @@ def put_back(server: EmbeddedServer, backup: Path) -> None:
 
 
 async def test_a_worker_goes_on_after_its_database_has_restarted(prepared: Path) -> None:
-    with restarted(prepared) as server:
+    with (
+        restarted(prepared) as server,
+        running_simulator("sap_s4", latency_ms=200, settle_s=0.2) as slow,
+    ):
         await migrate(server.dsn)
-        async with deployed(server.dsn, prepared, latency_ms=200) as deployment:
+        async with deployed(server.dsn, prepared, slow) as deployment:
             worker = await deployment.worker("steady")
             await deployment.take_in(*range(1, 9))
 
@@ -63,12 +67,12 @@ async def test_a_worker_goes_on_after_its_database_has_restarted(prepared: Path)
 
 
 async def test_a_worker_that_runs_sends_nothing_to_an_older_database_until_it_is_recovered(
-    prepared: Path,
+    prepared: Path, sap: RunningSimulator
 ) -> None:
     place = prepared
     with restarted(place, settings=archiving(place / "archive")) as server:
         await migrate(server.dsn)
-        async with deployed(server.dsn, place) as deployment:
+        async with deployed(server.dsn, place, sap) as deployment:
             await asyncio.to_thread(base_backup, server, place / "backup")
             await asyncio.to_thread(restore_point, server, "before_it_all")
             (row,) = await deployment.ask("select quaestor.clock() as now")

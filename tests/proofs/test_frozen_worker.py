@@ -11,6 +11,7 @@ import pytest
 from tests.proofs.deployment import deployed, until
 from tests.support.database import TestDatabase
 from tests.support.holding_proxy import HoldingProxy
+from tests.support.simulator_process import RunningSimulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
@@ -23,10 +24,10 @@ Side = Literal["request", "answer"]
     ids=["before_it_sends", "after_it_sent"],
 )
 async def test_a_worker_frozen_beyond_its_lease_changes_nothing_when_it_wakes(
-    database: TestDatabase, place: Path, hold: str, side: Side
+    database: TestDatabase, place: Path, sap: RunningSimulator, hold: str, side: Side
 ) -> None:
     async with (
-        deployed(database.dsn, place) as deployment,
+        deployed(database.dsn, place, sap) as deployment,
         HoldingProxy(deployment.sap.url, hold=hold, side=side) as proxy,
     ):
         frozen = await deployment.worker("frozen", sap_url=proxy.url)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.proofs.deployment import Deployment, deployed, until
 from tests.support.database import TestDatabase
+from tests.support.simulator_process import RunningSimulator
 from tests.support.worker_process import WorkerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
@@ -50,9 +51,9 @@ async def kept_alive(deployment: Deployment, name: str) -> list[WorkerProcess]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_document_that_kills_workers_is_parked_and_the_others_are_ordered(
-    database: TestDatabase, place: Path, workers: int
+    database: TestDatabase, place: Path, sap: RunningSimulator, workers: int
 ) -> None:
-    async with deployed(database.dsn, place, seam=SEAM) as deployment:
+    async with deployed(database.dsn, place, sap, seam=SEAM) as deployment:
         await deployment.take_in(*range(1, COUNT + 1))
 
         lines = await asyncio.gather(

@@ -17,7 +17,7 @@ import pytest
 
 from quaestor.store.embedded import EmbeddedServer
 from quaestor.store.migrate import migrate
-from tests.proofs.deployment import Deployment, deployed, deployed_with, until
+from tests.proofs.deployment import Deployment, deployed, until
 from tests.support.restore import (
     archiving,
     base_backup,
@@ -26,6 +26,7 @@ from tests.support.restore import (
     restore_backup,
     restore_point,
 )
+from tests.support.simulator_process import RunningSimulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
@@ -117,11 +118,13 @@ async def recovers_without_a_second_order(restored: Deployment, lost: Lost) -> N
     assert list(restored.orders().values()) == [1, 1, 1, 1]
 
 
-async def test_a_restore_from_backup_and_wal_creates_no_second_order(place: Path) -> None:
+async def test_a_restore_from_backup_and_wal_creates_no_second_order(
+    place: Path, sap: RunningSimulator
+) -> None:
     settings = archiving(place / "archive")
     with EmbeddedServer.start(place / "data", settings=settings, elsewhere=place) as server:
         await migrate(server.dsn)
-        async with deployed(server.dsn, place) as deployment:
+        async with deployed(server.dsn, place, sap) as deployment:
             await asyncio.to_thread(base_backup, server, place / "backup")
             await leave_one_unsent(deployment)
             await asyncio.to_thread(restore_point, server, "before_it_all")
@@ -132,22 +135,24 @@ async def test_a_restore_from_backup_and_wal_creates_no_second_order(place: Path
             with EmbeddedServer.start(
                 place / "restored", settings=settings, elsewhere=place
             ) as other:
-                async with deployed_with(other.dsn, place, deployment.sap) as restored:
+                async with deployed(other.dsn, place, sap) as restored:
                     await recovers_without_a_second_order(restored, lost)
 
 
-async def test_a_dump_into_another_cluster_creates_no_second_order(prepared: Path) -> None:
+async def test_a_dump_into_another_cluster_creates_no_second_order(
+    prepared: Path, sap: RunningSimulator
+) -> None:
     place = prepared
     with (
         EmbeddedServer.start(place / "data", elsewhere=place) as server,
         EmbeddedServer.start(place / "other", elsewhere=place) as other,
     ):
         await migrate(server.dsn)
-        async with deployed(server.dsn, place) as deployment:
+        async with deployed(server.dsn, place, sap) as deployment:
             await leave_one_unsent(deployment)
             await asyncio.to_thread(dump_into, server, "quaestor", other)
             lost = await post_all(deployment)
             age_orders(deployment, lost)
 
-            async with deployed_with(other.dsn, place, deployment.sap) as restored:
+            async with deployed(other.dsn, place, sap) as restored:
                 await recovers_without_a_second_order(restored, lost)

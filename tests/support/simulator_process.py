@@ -46,6 +46,10 @@ class RunningSimulator:
         """What is to go wrong from now on."""
         self._call("PUT", "/faults", list(faults))
 
+    def reset(self) -> None:
+        """Let it forget everything."""
+        self._call("POST", "/reset")
+
     def edit(self, number: str, changes: dict[str, Any]) -> None:
         """A person changes a document there."""
         self._call("PATCH", f"/documents/{number}", changes)
