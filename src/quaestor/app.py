@@ -153,8 +153,8 @@ class Application:
 
         return await self.database.run(work)
 
-    def puller(self) -> Puller:
-        """Asks the systems that publish what changed; idle where the project has none."""
+    def puller(self, engine: Engine) -> Puller:
+        """Asks the systems that publish what changed, while the engine may send."""
         return Puller(
             self.database,
             self.recorder,
@@ -163,7 +163,8 @@ class Application:
                 for name, system in self.systems.items()
                 if isinstance(system.connector, Pulls) and "requisitions" in system.manifest.streams
             ],
-            lambda: self.project.release().hash,
+            release=lambda: self.project.release().hash,
+            may_ask=lambda: engine.advance.gate.is_open,
         )
 
     def _pulled(self, item: Delivered) -> Inbound | NotUnderstood:

@@ -110,13 +110,15 @@ class Stream:
 class Puller:
     """Asks the streams of one deployment; any number of workers may run one each.
 
-    `lease_s` bounds what asking for one page may take. `taken` counts items taken in.
+    `may_ask` is false while the epoch is in doubt: asking with a cursor acknowledges. `lease_s`
+    bounds what asking for one page may take. `taken` counts items taken in.
     """
 
     database: Database
     recorder: Recorder
     streams: Sequence[Stream]
     release: Callable[[], str]
+    may_ask: Callable[[], bool] = lambda: True
     lease_s: float = 60.0
     poll_s: float = 0.5
     taken: int = 0
@@ -127,7 +129,7 @@ class Puller:
         """Ask until stopped."""
         while not stop.is_set():
             busy = False
-            for stream in self.streams:
+            for stream in self.streams if self.may_ask() else ():
                 try:
                     busy = await self.once(stream) or busy
                 except Exception as error:
