@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.quaestor_process import Said, processes_naming, quaestor
+from tests.support.quaestor_process import Said, processes_naming, quaestor, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
@@ -135,3 +139,18 @@ def test_a_database_that_no_demo_made_is_left_alone(place: Path) -> None:
         "message": said.result["message"],
     }
     assert list((place / "postgres").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_demo_leaves_no_process(number: signal.Signals, place: Path) -> None:
+    data = place / "demo"
+    command = [sys.executable, "-m", "quaestor", "demo", "--once", "--json", "--data", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    until((data / "running.json").exists, "the first of its processes")
+
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30.0)
+
+    assert process.returncode == 1
+    assert json.loads(said)["error"] == "interrupted"
+    assert processes_naming(data) == []

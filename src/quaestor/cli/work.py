@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,22 +24,9 @@ from quaestor.cli.place import (
 )
 from quaestor.connectors.kit.ready import Ready
 
-__all__ = ["Worker", "read_simulated", "work"]
+__all__ = ["read_simulated", "work"]
 
 CRASH_VARIABLE = "QUAESTOR_CRASH_AT"
-
-
-class Worker(msgspec.Struct, frozen=True):
-    """How one worker is to work; see the options of `work`."""
-
-    opened: Opened
-    project: Path
-    audit_key: bytes
-    signing_key: Path
-    checkpoints: Sequence[Path]
-    systems: Mapping[str, Ready]
-    name: str
-    crash_at: str
 
 
 @command
@@ -74,7 +61,7 @@ def work(
 
     # Before the deployment is waited for: reading all this code takes longer than anything else.
     from quaestor.cli.logs import begin_logging
-    from quaestor.cli.working import run_worker
+    from quaestor.cli.worker import Worker, run_worker
 
     begin_logging(as_json=log_json)
     crash_at = _crash_point(os.environ.get(CRASH_VARIABLE, "")) if allow_crash else ""

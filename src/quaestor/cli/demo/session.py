@@ -17,8 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from quaestor.cli.demo.headline import hops
 from quaestor.cli.demo.result import result, verdict
 from quaestor.cli.demo.run import ERP, Demo, Found
@@ -64,12 +62,11 @@ class Session:
             if not telling.done() and not self.result["ok"]:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
-                self._output.say("interrupted; every process was stopped")
-                raise typer.Exit(130)
+                raise Failed("Interrupted; every process was stopped.", code="interrupted")
             await telling
         finally:
             stopping.cancel()
-        self._clear()
+            self._clear(keep=not (self.result["ok"] or stop.is_set()))
 
     async def _demonstrate(self, stop: asyncio.Event) -> None:
         log_warnings()
@@ -91,9 +88,9 @@ class Session:
             if self._stays and not wrong:
                 self._invite(headline, supervisor)
                 trouble = await supervisor.watch_until(stop)
-                if trouble:
-                    self._tell.line(trouble)
                 self._tell.line("stopping")
+                if trouble:
+                    raise Failed(f"{trouble} Everything was stopped.")
 
     async def _story(self, demo: Demo, project: Project) -> tuple[Found, list[Found], int]:
         headline = await demo.headline()
@@ -143,7 +140,8 @@ class Session:
         self._output.say("  # the order, as SAP holds it", style="dim")
         self._output.say(f"  curl '{control}/documents?reference={key}'", soft_wrap=True)
         self._output.say()
-        self._output.say("Ctrl-C stops every process and removes the data.")
+        removed = "removes the data" if self._own else f"leaves the data in {self._place.data}"
+        self._output.say(f"Ctrl-C stops every process and {removed}.")
 
     # --- the data directory ---------------------------------------------------------------------
 
@@ -160,8 +158,9 @@ class Session:
         mark.touch()
         return home is not None
 
-    def _clear(self) -> None:
-        if not self._own or not self.result["ok"]:
+    def _clear(self, *, keep: bool) -> None:
+        """Remove what was made for this session alone, unless somebody will want to look at it."""
+        if keep or not self._own:
             self._tell.line(f"data and logs: {self._place.data}")
             return
         home = find_home(self._place.data)

@@ -5,26 +5,40 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import msgspec
 import structlog
 
 from quaestor.app import Application
 from quaestor.audit.keeper import Keeper
 from quaestor.cli.keeping import checkpointer
 from quaestor.cli.output import Output
+from quaestor.cli.place import Opened
+from quaestor.connectors.kit.ready import Ready
 from quaestor.model.refusal import Refusal
 from quaestor.project.load import load_project
 from quaestor.runtime.crash import crash_hook, no_crash
 
-if TYPE_CHECKING:
-    from quaestor.cli.work import Worker
-
-__all__ = ["run_worker"]
+__all__ = ["Worker", "run_worker"]
 
 _APPLICATION_CHARS_MAX = 63
 
 _log = structlog.get_logger(__name__)
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """How one worker is to work; see the options of `work`."""
+
+    opened: Opened
+    project: Path
+    audit_key: bytes
+    signing_key: Path
+    checkpoints: Sequence[Path]
+    systems: Mapping[str, Ready]
+    name: str
+    crash_at: str
 
 
 async def run_worker(worker: Worker, output: Output) -> None:
@@ -50,14 +64,17 @@ async def run_worker(worker: Worker, output: Output) -> None:
             loop.add_signal_handler(signal.SIGUSR1, crash.arm)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, engine.stop)
-        keeping = asyncio.create_task(Keeper(app.database, signing, on_alarm=_alarm).run(stop))
+        beside = [
+            asyncio.create_task(Keeper(app.database, signing, on_alarm=_alarm).run(stop)),
+            asyncio.create_task(app.puller(engine).run(stop)),
+        ]
         output.say(f"{worker.name} is at work, process {os.getpid()}")
         output.result({"worker": worker.name, "pid": os.getpid()})
         try:
             await engine.run()
         finally:
             stop.set()
-            await keeping
+            await asyncio.gather(*beside)
 
 
 def _alarm(refusal: Refusal) -> None:
