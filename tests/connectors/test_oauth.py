@@ -310,6 +310,17 @@ async def test_neither_secret_nor_token_is_ever_shown() -> None:
     assert server.token not in shown
 
 
+async def test_a_gap_longer_than_a_request_may_take_is_waited_for() -> None:
+    async with RawServer(Server()) as raw:
+        config = msgspec.structs.replace(a_config(raw.url, gap_s=0.3), total_timeout_s=0.2)
+        wire = http_wire(config, resolving)
+
+        reply = await wire.exchange(LOOK, hear)
+
+        await wire.close()
+    assert reply.status == 200
+
+
 @pytest.mark.parametrize("life", [None, "soon", -1, "1e400"])
 async def test_a_life_that_is_not_told_is_short(life: object) -> None:
     server = Server(expires_in=life)

@@ -42,6 +42,11 @@ class Auth(Protocol):
         """Whether asking again with `renew` can help after a 401."""
         ...
 
+    @property
+    def patience_s(self) -> float:
+        """How much longer than a request of its own the headers may take, in seconds."""
+        ...
+
     async def headers(self, *, renew: bool = False) -> Mapping[str, str]: ...
 
     def secrets(self) -> tuple[str, ...]: ...
@@ -51,6 +56,7 @@ class NoAuth:
     """A system that asks for nothing."""
 
     renewable = False
+    patience_s = 0.0
 
     async def headers(self, *, renew: bool = False) -> Mapping[str, str]:
         return {}
@@ -63,6 +69,7 @@ class BasicAuth:
     """User and password in each request (RFC 7617, UTF-8)."""
 
     renewable = False
+    patience_s = 0.0
 
     def __init__(self, user: str, password: Secret) -> None:
         self._password = password
@@ -80,6 +87,7 @@ class BearerAuth:
     """An access token from a provider (RFC 6750), renewed once when the system refuses it."""
 
     renewable = True
+    patience_s = 0.0
 
     def __init__(self, provider: TokenProvider) -> None:
         self._provider = provider
@@ -135,7 +143,8 @@ class ClientCredentialsAuth:
     ) -> None:
         self._grant = grant
         self._secret = secret
-        self._gap_s = gap_s
+        # A fresh token is waited for even where its gap is longer than a request may take.
+        self.patience_s = gap_s
         self._now = now
         self._held: _Held | None = None
         self._asking: asyncio.Task[_Held] | None = None
@@ -179,7 +188,7 @@ class ClientCredentialsAuth:
         granted = await self._grant()
         now = self._now()
         early_s = min(EARLY_MAX_S, EARLY_SHARE * granted.life_s)
-        held = _Held(granted.token, now + self._gap_s, now + granted.life_s - early_s)
+        held = _Held(granted.token, now + self.patience_s, now + granted.life_s - early_s)
         self._seen = (granted.token.reveal(), *self._seen[:1])
         self._held = held
         return held

@@ -229,7 +229,7 @@ class HttpWire:
 
     async def _credentials(self, renew: bool) -> tuple[tuple[str, str], ...]:
         try:
-            async with asyncio.timeout(self._timeout_s()):
+            async with asyncio.timeout(self._timeout_s() + self._auth.patience_s):
                 return tuple((await self._auth.headers(renew=renew)).items())
         except NotKnown:
             raise
