@@ -31,6 +31,7 @@ WORKDAY = Subject(
     refused=refused,
     creates="POST /ccx/service/acme/Resource_Management",
     options={"token": CANARY},
+    rejected_as="approval_request_refused",
 )
 
 

@@ -134,6 +134,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("approval_step_not_deniable", "operator", "This step cannot be denied."),
     ("approval_step_not_returnable", "operator", "Nothing can be sent back from this step."),
     # Approval.
+    ("approval_request_refused", "finance", "The platform refuses to take the document in."),
     ("approval_evidence_insufficient", "finance", "The platform's approval misses our minimum."),
     ("approval_rejected", "requester", "An approver rejected the document."),
     ("approval_expired", "requester", "Nobody decided within the time allowed."),

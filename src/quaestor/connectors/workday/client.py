@@ -94,9 +94,14 @@ class WorkdayClient:
                 return found
         raise Transient("the look-up has more pages than the limit", system=False)
 
-    async def workers(self, page: int, as_of: str = "") -> WorkerPage:
-        """One page of all workers; `as_of` keeps the pages of one reading together."""
+    async def workers(self, page: int, as_of: str = "", since: str = "") -> WorkerPage:
+        """One page of all workers, or of those changed `since`; `as_of` keeps the pages of one
+        reading together. Both are moments as Workday writes them.
+        """
         request = self._request("Get_Workers_Request")
+        if since:
+            criteria = _put(_put(request, "Request_Criteria"), "Transaction_Log_Criteria_Data")
+            _put(_put(criteria, "Transaction_Date_Range_Data"), "Updated_From", since)
         _paged(request, page, self._config.workers_page, as_of)
         _worker_group(request)
         content = await self._look(HUMAN_RESOURCES, request)
@@ -121,16 +126,17 @@ class WorkdayClient:
         found = (worker_ids(worker) for worker in children(content, "Response_Data", "Worker"))
         return {wid: employee for wid, employee in found if wid and employee}
 
-    def refusal(self, fault: Fault) -> Refusal:
-        """The fault by our name, with Workday's own sentence made safe."""
+    def refusal(self, fault: Fault, name: str = "approval_request_refused") -> Refusal:
+        """The fault under this name of ours, with Workday's own sentence made safe."""
         message = self._wire.safe(safe_text("; ".join(fault.messages)))
         place = {"xpath": self._wire.safe(fault.xpath)} if fault.xpath else {}
-        return refuse("erp_rejected", code=fault.kind, message=message, **place)
+        return refuse(name, code=fault.kind, message=message, **place)
 
     async def _look(self, service: str, request: Element) -> Element:
         heard = await self._call(service, enveloped(request), commits=False)
         if isinstance(heard, Fault):
-            raise Permanent(f"Workday refuses the look-up: {heard.kind}", self.refusal(heard))
+            refusal = self.refusal(heard, "system_refuses")
+            raise Permanent(f"Workday refuses the look-up: {heard.kind}", refusal)
         return heard
 
     async def _call(self, service: str, message: bytes, *, commits: bool) -> Element | Fault:
@@ -188,7 +194,7 @@ class WorkdayClient:
     def _refused(self, answer: Answer) -> Refusal:
         spoken = answer.json if isinstance(answer.json, dict) else {}
         message = self._wire.safe(safe_text(str(spoken.get("error", ""))))
-        return refuse("erp_rejected", code=f"HTTP {answer.status}", message=message)
+        return refuse("system_refuses", code=f"HTTP {answer.status}", message=message)
 
 
 def _requisitions(content: Element) -> list[FoundRequisition]:

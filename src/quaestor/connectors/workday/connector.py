@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from lxml import etree
@@ -64,18 +64,22 @@ _TAKEN = "documents cannot be resubmitted"
 _CANCELLED = frozenset({"canceled", "cancelled"})
 
 
-class _Cursor(msgspec.Struct, frozen=True):
+class _Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of `decisions`: events that ended on `day` or later are asked for, `seen` are delivered."""
 
-    day: str = ""
-    seen: tuple[str, ...] = ()
+    day: str
+    seen: tuple[str, ...]
 
 
-class _WorkerCursor(msgspec.Struct, frozen=True):
-    """Of `workers`: the next page of a reading `as_of` one moment."""
+class _WorkerCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of `workers`: the next page of a reading `as_of` one moment, of who changed `since`."""
 
-    page: int = 1
-    as_of: str = ""
+    page: int
+    as_of: str
+    since: str
+
+
+_C = TypeVar("_C", _Cursor, _WorkerCursor)
 
 
 class WorkdayConnector:
@@ -181,9 +185,9 @@ class WorkdayConnector:
         """The next page of `decisions` or `workers`."""
         match stream:
             case "decisions":
-                return await self._decisions(_cursor(after, _Cursor))
+                return await self._decisions(_cursor(after, _Cursor("", ())))
             case "workers":
-                return await self._workers(_cursor(after, _WorkerCursor))
+                return await self._workers(_cursor(after, _WorkerCursor(1, "", "")))
         why = f"there is no stream {stream}"
         raise Permanent(why, refuse("connector_refused", system=MANIFEST.kind, why=why))
 
@@ -236,28 +240,34 @@ class WorkdayConnector:
         )
 
     async def _workers(self, cursor: _WorkerCursor) -> Page:
-        page = await self._client.workers(cursor.page, cursor.as_of)
+        """First everybody, page by page as of one moment; from then on who changed since."""
+        page = await self._client.workers(cursor.page, cursor.as_of, cursor.since)
         read_at = _moment(page.as_of)
         items = []
         for worker in page.workers:
             body = etree.tostring(worker, method="c14n")
-            wid, _ = worker_ids(worker)
+            wid, employee_id = worker_ids(worker)
             digest = hashlib.sha256(body).hexdigest()[:32]
-            items.append(Delivered(f"{wid}:{digest}", "worker", wid, read_at, body))
+            source_id = employee_id or wid
+            items.append(Delivered(f"{source_id}:{digest}", "worker", source_id, read_at, body))
         more = cursor.page < page.pages
-        following = _WorkerCursor(cursor.page + 1, page.as_of) if more else _WorkerCursor()
+        following = (
+            _WorkerCursor(cursor.page + 1, page.as_of, cursor.since)
+            if more
+            else _WorkerCursor(1, "", page.as_of)
+        )
         return Page(tuple(items), msgspec.json.encode(following).decode(), more)
 
 
-def _cursor(after: str | None, kind: type[Any]) -> Any:
+def _cursor(after: str | None, first: _C) -> _C:
+    """The cursor as this connector made it; `first` where none is given yet."""
     if after is None:
-        return kind()
+        return first
     try:
-        return msgspec.json.decode(after, type=kind)
+        return msgspec.json.decode(after, type=type(first))
     except msgspec.DecodeError:
-        why = "the cursor is none of this connector's"
-        refusal = refuse("connector_refused", system=MANIFEST.kind, why=why)
-    raise Permanent(why, refusal)
+        refusal = refuse("cursor_unreadable", system=MANIFEST.kind)
+    raise Permanent("the cursor is none of this connector's", refusal)
 
 
 def _mark(event: Mapping[str, Any]) -> str:

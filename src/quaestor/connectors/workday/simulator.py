@@ -86,8 +86,6 @@ class WorkdaySimulator:
         self._settle_s = options.settle_s
         self._now = now
         self._clock = clock
-        self._people = People(self._options.people)
-        self._rest = Rest(self._people, INITIATOR, self._looked_at, self._act)
         self.reset()
 
     @property
@@ -99,6 +97,8 @@ class WorkdaySimulator:
         return (self._options.token, *(token for token in given if token))
 
     def reset(self) -> None:
+        self._people = People(self._options.people)
+        self._rest = Rest(self._people, INITIATOR, self._looked_at, self._act)
         self._requisitions: dict[str, Held] = {}
         self._routing = self._options.routing
         self._refusing_once = False
@@ -136,6 +136,35 @@ class WorkdaySimulator:
             else:
                 _set(held.data, name, value)
         return True
+
+    def arrives(self, stream: str, value: Mapping[str, Any]) -> None:
+        """A worker of this id is hired, or a requisition of this number is decided at once."""
+        number = str(value["id"])
+        if stream == "workers":
+            self._people.put(Person(number, str(value.get("name", number))), self._clock())
+            return
+        data = etree.Element(qualified("Requisition_Data"))
+        etree.SubElement(data, qualified("Requisition_Number")).text = number
+        today = self._clock().date()
+        process = Process(wid("event", number), Routing(steps=()), "", today)
+        process.begin(self._people, self._now(), today)
+        held = Held(number, wid("requisition", number), data, process, self._now())
+        self._requisitions[number] = held
+
+    def changes(self, stream: str, source_id: str, changes: Mapping[str, Any]) -> None:
+        """A worker is renamed, or somebody rescinds what was decided."""
+        if stream == "workers":
+            person = self._people.find(source_id)
+            assert person is not None, "only who is there changes"
+            self._people.put(msgspec.structs.replace(person, **changes), self._clock())
+            return
+        process = self._requisitions[source_id].process
+        assert process is not None, "what arrived has a process"
+        process.status = str(changes["status"])
+
+    def acknowledged(self, stream: str) -> frozenset[str]:
+        """Workday keeps no mark of what was read."""
+        return frozenset()
 
     def busy(self, seconds: float) -> SimAnswer:
         return SimAnswer(
@@ -234,6 +263,10 @@ class WorkdaySimulator:
     def _workers(self, request: Element) -> bytes:
         references = child(request, "Request_References")
         found = list(self._people.all)
+        ranged = ("Transaction_Log_Criteria_Data", "Transaction_Date_Range_Data", "Updated_From")
+        since = text_of(request, "Request_Criteria", *ranged)
+        if since:
+            found = list(self._people.changed_since(datetime.fromisoformat(since)))
         if references is not None:
             asked = [id_of(one, "WID") for one in children(references, "Worker_Reference")]
             known = {one: self._people.of_wid(one) for one in asked}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -84,15 +84,30 @@ class People:
     """Everybody in the tenant."""
 
     def __init__(self, people: Sequence[Person]) -> None:
-        self.all = tuple(people)
         self._by_id = {person.id: person for person in people}
-        self._by_wid = {person.wid: person for person in people}
+        self._changed_at: dict[str, datetime] = {}
+
+    @property
+    def all(self) -> tuple[Person, ...]:
+        return tuple(self._by_id.values())
+
+    def put(self, person: Person, at: datetime) -> None:
+        """Somebody new, or known and changed."""
+        self._by_id[person.id] = person
+        self._changed_at[person.id] = at
+
+    def changed_since(self, since: datetime) -> tuple[Person, ...]:
+        return tuple(
+            person
+            for person in self.all
+            if person.id in self._changed_at and self._changed_at[person.id] >= since
+        )
 
     def find(self, employee_id: str) -> Person | None:
         return self._by_id.get(employee_id)
 
     def of_wid(self, identifier: str) -> Person | None:
-        return self._by_wid.get(identifier)
+        return next((person for person in self.all if person.wid == identifier), None)
 
     def asked(self, by: str, requester: str) -> tuple[Person, ...]:
         """Whom a step awaits."""

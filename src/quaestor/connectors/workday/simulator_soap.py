@@ -90,7 +90,9 @@ SHAPE: Mapping[str, tuple[str, ...]] = {
     ),
     "Cancel_Requisition_Request": ("Requisition_to_Cancel_Reference",),
     "Get_Requisitions_Request": ("Request_Criteria", "Response_Filter", "Response_Group"),
-    "Request_Criteria": ("Requisition_ID",),
+    "Request_Criteria": ("Transaction_Log_Criteria_Data", "Requisition_ID"),
+    "Transaction_Log_Criteria_Data": ("Transaction_Date_Range_Data",),
+    "Transaction_Date_Range_Data": ("Updated_From", "Updated_Through"),
     "Get_Workers_Request": (
         "Request_References",
         "Request_Criteria",
