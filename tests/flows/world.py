@@ -148,6 +148,7 @@ def reads(
     decider: str | None = "workday",
     seams: Seams | None = None,
     without_code: tuple[str, str] | None = None,
+    routing: Routing | None = None,
 ) -> Mapping[type, Any]:
     """Everything a stage may declare."""
     rows = [
@@ -178,7 +179,7 @@ def reads(
         ),
         ApprovalPolicy: ApprovalPolicy(decider=decider),
         Directory: Directory({each.id: each for each in people}),
-        Routing: Routing(),
+        Routing: routing or Routing(),
         Crosswalks: Crosswalks.of(rows),
         Seams: seams or Seams(),
     }

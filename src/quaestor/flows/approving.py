@@ -15,10 +15,18 @@ from datetime import datetime, timedelta
 from quaestor.approvals.decide import Approved, Declined, Insufficient, Undecided, VoteFinding
 from quaestor.approvals.decide import decide as decide_approval
 from quaestor.approvals.snapshot import ApprovalPolicy, ApprovalSnapshot
+from quaestor.connectors.kit.contract import Rejected
 from quaestor.flows.charging import buyer_of
 from quaestor.flows.kit.dossier import ApprovalRequested, Dossier
-from quaestor.flows.kit.effects import Record, Release, RequestApproval, Tell, WithdrawApproval
-from quaestor.flows.kit.reads import EntityBook
+from quaestor.flows.kit.effects import (
+    Record,
+    Release,
+    RequestApproval,
+    Send,
+    Tell,
+    WithdrawApproval,
+)
+from quaestor.flows.kit.reads import EntityBook, Routing
 from quaestor.flows.kit.step import Await, Park, Step
 from quaestor.model.approval import ApprovalEvidence
 from quaestor.model.employee import Directory
@@ -33,10 +41,13 @@ __all__ = [
     "asking",
     "deciding",
     "expiring",
+    "handed",
     "latest_request",
 ]
 
-APPROVING_READS: tuple[type, ...] = (ApprovalPolicy, EntityBook, Directory, Rates)
+APPROVING_READS: tuple[type, ...] = (ApprovalPolicy, EntityBook, Directory, Rates, Routing)
+
+_HANDED = "handed/"
 
 
 def approving(dossier: Dossier) -> Step:
@@ -59,7 +70,29 @@ def asking(dossier: Dossier) -> Step:
         amount=requisition.total,
         currency=requisition.currency,
     )
-    return Step((asked,), _awaited(dossier, dossier.now))
+    if policy.decider not in dossier.read(Routing).asks:
+        return Step((asked,), _awaited(dossier, dossier.now))
+    # The decider works in a system of his own: the requisition is handed over there, once.
+    handed = Send(
+        _HANDED + asked.name,
+        policy.decider,
+        "submit_requisition",
+        order_group=asked.name,
+        requisition=requisition,
+    )
+    return Step((asked, handed), "handed")
+
+
+def handed(dossier: Dossier) -> Step:
+    """The decider has it, or his system refused to take it."""
+    request = latest_request(dossier)
+    if request is None:
+        return Step((), "asking")
+    match dossier.results.get(_HANDED + request.request):
+        case Rejected(refusal):
+            return Step((), Park(refusal.owner, refusal, resume="asking"))
+        case _:
+            return Step((), _awaited(dossier, request.requested_at or dossier.now))
 
 
 def deciding(dossier: Dossier) -> Step:

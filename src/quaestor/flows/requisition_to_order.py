@@ -23,6 +23,7 @@ from quaestor.flows.approving import (
     asking,
     deciding,
     expiring,
+    handed,
     latest_request,
 )
 from quaestor.flows.charging import CHARGING_READS, charged
@@ -61,7 +62,7 @@ from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationP
 __all__ = ["REQUISITION_TO_ORDER", "interrupted", "reserving", "validating"]
 
 _BEFORE_DECISION = frozenset(
-    {"validating", "reserving", "approving", "asking", "deciding", "expiring"}
+    {"validating", "reserving", "approving", "asking", "handed", "deciding", "expiring"}
 )
 _CANCELLING = frozenset({"cancelling", "cancel_answered", "reporting_cancelled"})
 
@@ -191,6 +192,7 @@ REQUISITION_TO_ORDER = Flow(
         "reserving": Stage(reserving, REPORTING_READS),
         "approving": Stage(approving, APPROVING_READS),
         "asking": Stage(asking, APPROVING_READS),
+        "handed": Stage(handed, APPROVING_READS),
         "deciding": Stage(deciding, APPROVING_READS),
         "expiring": Stage(expiring),
         "ordering": Stage(ordering, ORDERING_READS),

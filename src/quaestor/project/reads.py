@@ -36,11 +36,8 @@ def project_reads(project: Project, seams: Seams) -> ProjectReads:
         Rates: project.rates,
         Routing: Routing(
             by_ship_to=frozenset(n for n, one in systems.items() if one.order_per_address),
-            reports_to=frozenset(
-                name
-                for name, kind in submitting_kinds(project).items()
-                if "report_status" in kind.manifest.actions
-            ),
+            reports_to=_doing("report_status", project),
+            asks=_doing("submit_requisition", project),
         ),
         Seams: seams,
         SupplierReplica: project.suppliers,
@@ -55,3 +52,9 @@ def project_reads(project: Project, seams: Seams) -> ProjectReads:
         return {kind: known[kind] for kind in kinds}
 
     return read
+
+
+def _doing(action: str, project: Project) -> frozenset[str]:
+    """The systems whose connector can do this."""
+    kinds = submitting_kinds(project)
+    return frozenset(name for name, kind in kinds.items() if action in kind.manifest.actions)

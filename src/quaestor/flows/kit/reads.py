@@ -40,11 +40,13 @@ class Routing(msgspec.Struct, frozen=True):
     """Where orders go beyond `Entity.ledgers`, and where reports go.
 
     `by_ship_to` are ledgers that need one order per ship-to address; `reports_to` the systems
-    that take the status of a document of theirs back.
+    that take the status of a document of theirs back; `asks` the approval platforms that a
+    requisition is handed to.
     """
 
     by_ship_to: frozenset[str] = frozenset()
     reports_to: frozenset[str] = frozenset()
+    asks: frozenset[str] = frozenset()
 
 
 EnrichOrder = Callable[[PurchaseOrder, Requisition], PurchaseOrder | Refusal]
