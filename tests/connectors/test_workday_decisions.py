@@ -376,6 +376,21 @@ async def test_what_the_people_do_ends_as_our_minimum_says(
     assert (item.source_id, item.kind, named) == (KEY[:26], "decision", outcome)
 
 
+async def test_the_control_port_sets_who_decides_from_then_on() -> None:
+    requisition = a_workday_requisition()
+
+    async with a_tenant() as tenant:
+        await tenant.told(
+            "routing",
+            steps=[{"by": "manager", "after_ms": 0}],
+            delegations={"21002": "10001"},
+        )
+        await tenant.submit(a_submission(requisition))
+        page = await tenant.connector.pull("decisions", None)
+
+    assert [vote.approver for vote in votes(read(page.items[0].body))] == ["ben.koch"]
+
+
 async def test_an_approver_who_edits_the_requisition_votes_on_other_content() -> None:
     requisition = a_workday_requisition()
 
