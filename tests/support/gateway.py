@@ -12,18 +12,40 @@ from typing import Any
 
 import aiohttp
 
-from quaestor.app import open_gateway
+from quaestor.app import FLOWS, open_gateway
+from quaestor.connectors.kit.contract import ActionGuarantee, Guarantee
 from quaestor.gateway.server import listen, serve
 from quaestor.gateway.services import GatewayLimits, Services
 from quaestor.governance.releases import publish
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
+from quaestor.runtime.advancing import Advance
 from quaestor.runtime.budget_loading import load_budgets
+from quaestor.runtime.crash import no_crash
+from quaestor.runtime.dispatch import Dispatch
+from quaestor.runtime.engine import Engine, EngineOptions
+from quaestor.runtime.intent import Limits
+from quaestor.runtime.lanes import Lanes
+from quaestor.runtime.progress import Target, World
+from quaestor.runtime.sending import SystemLink
+from quaestor.runtime.upkeep import Upkeep
 from quaestor.security.identity import LaptopIssuer, new_signing_key
-from quaestor.store import Connection
+from quaestor.store import Connection, Database
+from quaestor.store.epoch import establish_epoch
 from tests.support.database import TestDatabase
+from tests.support.engine import FakeErp, running
 
-__all__ = ["ALL_SCOPES", "AUDIT_KEY", "EXAMPLE", "Gateway", "a_body", "a_line_body", "gateway_on"]
+__all__ = [
+    "ALL_SCOPES",
+    "AUDIT_KEY",
+    "EXAMPLE",
+    "Gateway",
+    "a_body",
+    "a_line_body",
+    "gateway_on",
+    "until",
+    "worker_on",
+]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "it-hardware"
 AUDIT_KEY = bytes(range(32))
@@ -185,3 +207,61 @@ def a_line_body(**changes: Any) -> dict[str, Any]:
         ],
     }
     return {name: value for name, value in {**line, **changes}.items() if value is not ...}
+
+
+def a_reservation(source_id: str = "B-1", amount: str = "100.00", **changes: Any) -> dict[str, Any]:
+    """A reservation as a caller states it, for acme-de."""
+    line = {"cost_center": "it-de", "gl_account": "it-hardware", "amount": amount}
+    return {
+        "source_system": "portal",
+        "source_id": source_id,
+        "entity": "acme-de",
+        "currency": "EUR",
+        "lines": [line],
+        **changes,
+    }
+
+
+@asynccontextmanager
+async def worker_on(database: TestDatabase, gateway: Gateway) -> AsyncIterator[Database]:
+    """A worker beside the gateway, whose ERP lives in this process; gives its database."""
+    owner = await database.connect()
+    async with owner.connection() as connection:
+        await establish_epoch(connection, accepted_by="tests")
+    pool = await database.connect(role="quaestor_worker", max_size=8)
+    erp, services = FakeErp(), gateway.services
+    promise = ActionGuarantee(Guarantee.SEARCH, 0.05)
+    world = World(
+        deployment="gateway-tests",
+        targets={"sap": Target("sap", erp.render, {"create_order": promise}, findable=True)},
+        reads=lambda case, kinds: services.reads(case.document.type, case.document.entity, kinds),
+        limits=Limits(look_backoff_s=0.02, send_backoff_s=0.02),
+    )
+    dispatch = Dispatch(FLOWS)
+    advance = Advance(
+        world=world,
+        flows=services.flows,
+        lanes=Lanes({"sap": 8}),
+        links={"sap": SystemLink("sap", erp, 2.0)},
+        recorder=services.recorder,
+        lease_s=5.0,
+        reconcile_every_s=60.0,
+        know_releases=_no_releases,
+    )
+    upkeep = Upkeep(pool, dispatch, "worker-1", every_s=0.2)
+    lanes = [f"sap/{entity}" for entity in services.entities]
+    async with running(Engine(pool, dispatch, advance, upkeep, lanes, EngineOptions(), no_crash)):
+        yield pool
+
+
+async def _no_releases(connection: object, hashes: object) -> None:
+    return None
+
+
+async def until(pool: Database, query: str, *values: Any, seconds: float = 20.0) -> Any:
+    """Wait until the query answers something true; what it answered."""
+    async with asyncio.timeout(seconds):
+        # The database tells of a change to nobody who does not ask.
+        while not (found := await pool.fetchval(query, *values)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return found

@@ -143,7 +143,9 @@ async def _hold(
         content_hash=digest,
         changed_at=now,
         body=held,
-        received_from=f"gateway:{caller.client}",
+        received_from="gateway",
+        brought_by=caller.subject,
+        facts={"client": caller.client},
     )
     taken = await take_in(connection, desk.recorder, desk.flow, desk.release, inbound)
     if taken.status != "accepted":

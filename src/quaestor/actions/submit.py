@@ -67,7 +67,9 @@ def inbound_of(requisition: Requisition, caller: Caller) -> Inbound:
         content_hash=content_hash(requisition),
         changed_at=requisition.submitted_at,
         body=requisition,
-        received_from=f"gateway:{caller.client}",
+        received_from="gateway",
+        brought_by=caller.subject,
+        facts={"client": caller.client},
     )
 
 

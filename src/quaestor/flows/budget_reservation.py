@@ -41,7 +41,8 @@ def holding(dossier: Dossier) -> Step:
 
 def releasing(dossier: Dossier) -> Step:
     """Free what is still held; asking twice frees nothing twice (B12)."""
-    return Step((Release("reservation"),), "released")
+    asked = tuple(event for event in dossier.events if isinstance(event, Cancel))
+    return Step((Release("reservation"),), "released", asked)
 
 
 def released(dossier: Dossier) -> Step:
@@ -50,10 +51,10 @@ def released(dossier: Dossier) -> Step:
 
 
 def interrupted(dossier: Dossier, event: Event) -> Step | None:
-    """It is given back; once is enough."""
-    if not isinstance(event, Cancel):
-        return None
-    return Step((), "releasing") if dossier.stage == "holding" else Step((), Stay())
+    """The stage that waits is told by the event itself; once it is given back, nothing is left."""
+    if dossier.stage == "released":
+        return Step((), Stay())
+    return None
 
 
 BUDGET_RESERVATION = Flow(

@@ -31,12 +31,13 @@ from quaestor.model.refusal import refuse
 from quaestor.security.authorization import Forbidden, NotFound, permit
 from quaestor.security.identity import Caller, TokenInvalid, verify
 from quaestor.store import Connection
-from quaestor.store.errors import CommitOutcomeUnknown, StoreError
+from quaestor.store.errors import CommitOutcomeUnknown, is_storage_trouble
 
 __all__ = ["Pipeline", "new_request_id"]
 
 _log = structlog.get_logger(__name__)
 
+_QUERY_LENGTH_MAX = 200
 _THROWN_AWAY_BYTES_MAX = 16 * BODY_BYTES_MAX
 
 AnyRequest = Request[Any, Any, Any]
@@ -140,7 +141,9 @@ def _as_problems(request_id: str) -> Iterator[None]:
         raise Problem(error.refusal, errors=faults, extra=error.facts) from error
     except CommitOutcomeUnknown as error:
         raise Problem("commit_unknown") from error
-    except (StoreError, asyncpg.QueryCanceledError, TimeoutError) as error:
+    except Exception as error:
+        if not (is_storage_trouble(error) or isinstance(error, asyncpg.QueryCanceledError)):
+            raise
         _log.warning("storage_unavailable", error=type(error).__name__, request=request_id)
         raise Problem("storage_unavailable") from error
 
@@ -155,12 +158,13 @@ def _values(request: AnyRequest, name: bytes) -> list[str]:
 
 
 def _query(operation: Operation, request: AnyRequest) -> dict[str, str]:
-    known = {parameter.name for parameter in operation.query}
+    known = {parameter.name: parameter.schema for parameter in operation.query}
     found: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in known or name in found:
             raise Problem(refuse("unknown_filter", filter=ascii(name)[1:-1][:60]))
-        if not 0 < len(value) <= 500 or "\0" in value or not value.isprintable():
+        longest = known[name].get("maxLength", _QUERY_LENGTH_MAX)
+        if not 0 < len(value) <= longest or not value.isprintable():
             raise Problem(refuse("value_invalid", where=name))
         found[name] = value
     return found

@@ -19,7 +19,7 @@ from quaestor.gateway.problems import PROBLEM_JSON, Problem, problem_body
 from quaestor.gateway.routes import OPERATIONS
 from quaestor.gateway.services import Services
 from quaestor.model.refusal import REFUSALS, refuse
-from quaestor.store.errors import StoreError
+from quaestor.store.errors import is_storage_trouble
 
 __all__ = ["make_app"]
 
@@ -69,7 +69,9 @@ def _open_routes(services: Services) -> list[HTTPRouteHandler]:
             known = await services.database.fetchval(
                 "select exists (select from quaestor.release where hash = $1)", services.release
             )
-        except (StoreError, TimeoutError):
+        except Exception as error:
+            if not is_storage_trouble(error):
+                raise
             raise Problem("storage_unavailable") from None
         if not known:
             raise Problem(refuse("not_ready", release="unpublished"))

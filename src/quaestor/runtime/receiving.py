@@ -40,7 +40,8 @@ class Inbound(msgspec.Struct, frozen=True):
     """One version of a business document, as its source states it, in canonical form.
 
     A source that numbers no versions says `numbered=False`: what differs from the newest content
-    that we have is the next version then.
+    that we have is the next version then. `brought_by` is the person or client that handed it
+    in, where there is one, and `facts` go into the trail with it.
     """
 
     document_type: str
@@ -56,6 +57,8 @@ class Inbound(msgspec.Struct, frozen=True):
     correlation_id: str | None = None
     source_bytes: bytes = b""
     numbered: bool = True
+    brought_by: str = ""
+    facts: Mapping[str, str] = {}
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -168,7 +171,7 @@ async def _take_in_known(
     changed = Changed(
         event_id=f"{inbound.document_type}:{inbound.source_id}:{inbound.version}",
         at=row["now"],
-        by=f"system:{inbound.received_from}",
+        by=inbound.brought_by or f"system:{inbound.received_from}",
         version=inbound.version,
         content_hash=inbound.content_hash,
     )
@@ -230,6 +233,8 @@ async def _note(
             name=inbound.number,
             system=inbound.received_from,
             external_id=inbound.source_id,
+            actor=inbound.brought_by,
+            details=inbound.facts,
             payloads=(inbound.source_bytes,) if inbound.source_bytes else (),
             kept_as=Retention.DOCUMENT,
         )
