@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hmac
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,12 +20,15 @@ from quaestor.audit.subjects import Subjects
 from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisition
 from quaestor.connectors.kit.contract import Delivered, Pulls
 from quaestor.connectors.kit.simulator import Ready
+from quaestor.connectors.workday.config import WorkdayConfig
+from quaestor.connectors.workday.decisions import Decision, Unreadable, decided
 from quaestor.flows.budget_reservation import BUDGET_RESERVATION
 from quaestor.flows.kit.flow import Flow
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
 from quaestor.model.canonical import content_hash
+from quaestor.model.event import Decided
 from quaestor.model.requisition import Requisition
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
@@ -40,7 +44,7 @@ from quaestor.runtime.engine import Engine, EngineOptions
 from quaestor.runtime.intent import Limits
 from quaestor.runtime.lanes import Lanes, lane_name
 from quaestor.runtime.progress import Target, World
-from quaestor.runtime.pulling import NotUnderstood, Puller, Stream
+from quaestor.runtime.pulling import ForDocument, NotUnderstood, Puller, Stream
 from quaestor.runtime.receiving import Inbound, Taken, take_in
 from quaestor.runtime.recording import Recorder
 from quaestor.runtime.sending import SystemLink
@@ -159,13 +163,44 @@ class Application:
             self.database,
             self.recorder,
             [
-                Stream(name, "requisitions", system.connector, self._pulled, REQUISITION_TO_ORDER)
+                stream
                 for name, system in self.systems.items()
-                if isinstance(system.connector, Pulls) and "requisitions" in system.manifest.streams
+                for stream in self._streams(name, system)
             ],
             release=lambda: self.project.release().hash,
             may_ask=lambda: engine.advance.gate.is_open,
         )
+
+    def _streams(self, name: str, system: OpenSystem) -> Iterator[Stream]:
+        source = system.connector
+        if not isinstance(source, Pulls):
+            return
+        if "requisitions" in system.manifest.streams:
+            yield Stream(name, "requisitions", source, self._pulled, REQUISITION_TO_ORDER)
+        if "decisions" in system.manifest.streams:
+            yield Stream(name, "decisions", source, partial(self._decided, name))
+
+    def _decided(self, name: str, item: Delivered) -> ForDocument | NotUnderstood | None:
+        """What the people of the approval platform decided, as an event of our document."""
+        config: WorkdayConfig = self.project.configs[name]
+        found = decided(
+            item.body,
+            system=name,
+            directory=self.project.directory,
+            rules=config.requisition,
+            words=config.words,
+        )
+        match found:
+            case Decision():
+                event = Decided(
+                    item.event_id, found.decided_at, f"system:{name}", evidence=found.evidence
+                )
+                return ForDocument("requisition", found.source_system, found.source_id, event)
+            case Unreadable(refusals):
+                return NotUnderstood(refusals)
+            case _:
+                # Cancelled over there: our request stays open until it expires or is taken back.
+                return None
 
     def _pulled(self, item: Delivered) -> Inbound | NotUnderstood:
         """Coupa numbers no versions: what differs from what we have is the next one."""

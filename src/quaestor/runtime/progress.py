@@ -212,7 +212,8 @@ def _apply(
         for effect in step.do:
             _take_up(case, world, now, effect)
         _go_on(case, step)
-        case.consume([arrived for arrived in case.events if arrived.event in step.consumes])
+        used = [arrived for arrived in case.events if arrived.event in step.consumes]
+        case.consume(used)
     except (Permanent, FlowBroken) as error:
         # Nothing of this step took place; the stage runs again after a person has acted.
         case.restore(undo)
@@ -225,7 +226,10 @@ def _apply(
         return
     if by:
         case.note("event", by.lower(), before=before, actor=actor)
-    if not step.do and not by and isinstance(step.next, str):
+    for arrived in used:
+        heard = event_name(arrived.event).lower()
+        case.note("event", heard, before=before, actor=arrived.event.by)
+    if not step.do and not by and not used and isinstance(step.next, str):
         # Nothing took place but a decision to go on: the next entry says by way of which stages.
         case.passed.append(before)
         return
