@@ -1,6 +1,6 @@
 """Outcomes: what the systems answered is committed in groups, each answer within milliseconds.
 
-An answer never waits for the slowest of its claim. A group that cannot be committed is halved
+An answer never waits for the slowest of its claim. A group that cannot be committed is divided
 until the one that cannot stands alone; it is parked with its answer in a spool that has no
 constraints, and the others are committed (DESIGN D5).
 """
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import structlog
@@ -46,6 +47,8 @@ GROUP_MAX = 100
 GATHER_S = 0.004
 STORAGE_PAUSE_S = 0.2
 COMMITTERS = 2
+# Into how many parts a group that cannot be committed is divided, side by side.
+PARTS = 4
 
 _HELD = """
 select w.document_id, w.woken, w.woken_seen, quaestor.clock() as now
@@ -80,6 +83,7 @@ class OutcomeWriter:
     waits_ms: list[float] = field(default_factory=list)
     _ready: list[Outcome] = field(default_factory=list)
     _committing: int = 0
+    _asides: set[asyncio.Task[None]] = field(default_factory=set)
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
     _rest: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -105,7 +109,7 @@ class OutcomeWriter:
         await self._rest.wait()
 
     async def run(self) -> None:
-        """Commit groups until cancelled. While one group is halved, the next ones go on."""
+        """Commit groups until cancelled. While one group is divided, the next ones go on."""
         async with asyncio.TaskGroup() as committers:
             for _ in range(COMMITTERS):
                 committers.create_task(self._commit_groups())
@@ -120,11 +124,15 @@ class OutcomeWriter:
             if not group:
                 # The other committer was there first.
                 continue
-            self._committing += 1
-            try:
-                await self._commit_whole(group)
-            finally:
-                self._committing -= 1
+            await self._tracked(self._commit_whole(group))
+
+    async def _tracked(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carry it out; while it lasts, answers are not all committed."""
+        self._committing += 1
+        try:
+            await work
+        finally:
+            self._committing -= 1
             if not self._ready and not self._committing:
                 self._rest.set()
 
@@ -140,11 +148,14 @@ class OutcomeWriter:
                 self._bell.set()
                 return
             if len(group) == 1:
-                await self._set_aside(group[0], error)
+                # On its own, so that the others of its group do not wait for it.
+                aside = asyncio.create_task(self._tracked(self._set_aside(group[0], error)))
+                self._asides.add(aside)
+                aside.add_done_callback(self._asides.discard)
                 return
-            half = len(group) // 2
-            await self._commit_whole(group[:half])
-            await self._commit_whole(group[half:])
+            size = -(-len(group) // PARTS)
+            parts = [group[start : start + size] for start in range(0, len(group), size)]
+            await asyncio.gather(*(self._commit_whole(part) for part in parts))
 
     async def _commit(self, group: Sequence[Outcome]) -> None:
         batches: list[Batch] = []
