@@ -16,7 +16,7 @@ import msgspec
 
 __all__ = ["Role", "StartedProcess", "end_process", "is_running", "started_at"]
 
-Role = Literal["supervisor", "worker", "simulator"]
+Role = Literal["supervisor", "gateway", "worker", "simulator"]
 
 _POLL_S = 0.02
 

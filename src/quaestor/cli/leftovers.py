@@ -10,7 +10,7 @@ __all__ = ["stop_what_is_left"]
 
 _SUPERVISOR_STOP_S = 60.0
 _STOP_S = 15.0
-_IN_ORDER: tuple[Role, ...] = ("worker", "simulator")
+_IN_ORDER: tuple[Role, ...] = ("gateway", "worker", "simulator")
 
 
 def stop_what_is_left(place: Place, *, supervisor_too: bool = False) -> list[str]:

@@ -1,8 +1,9 @@
-"""Supervising: database, simulators and workers of one deployment on this machine.
+"""Supervising: database, simulators, workers and gateway of one deployment on this machine.
 
 Started in this order: database and simulators side by side, then the schema, the release, the
-workers. Stopped in the order that loses nothing: workers first, so that what is on the wire comes
-back and is recorded; then the simulators that answered them; the database last.
+workers, the gateway. Stopped in the order that loses nothing: the gateway first, so that nothing
+new comes in; then the workers, so that what is on the wire comes back and is recorded; then the
+simulators that answered them; the database last.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 import asyncpg
@@ -165,7 +167,8 @@ class Supervisor:
         environment = {"QUAESTOR_DSN": "", "QUAESTOR_CRASH_AT": crash_at or ""}
         child = await self._start_child(name, "worker", arguments, environment)
         if keep_alive:
-            self._watch(self._watch_worker(name, child))
+            again = partial(self.start_worker, name, keep_alive=False)
+            self._watch(self._keep_alive(name, child, again))
         return child
 
     async def _start_child(
@@ -195,6 +198,27 @@ class Supervisor:
             application_name=f"quaestor {self._kind}",
         )
 
+    async def start_gateway(self, port: int) -> str:
+        """One gateway process, once everything is there to work with; its address.
+
+        One that dies is started again, at the same address.
+        """
+        child = await self._serve(port)
+        url = str(child.ready["url"])
+        self._watch(self._keep_alive("gateway", child, lambda: self._serve(_port_of(url))))
+        return url
+
+    async def _serve(self, port: int) -> Child:
+        arguments = [
+            "serve",
+            f"--project={self.project.path}",
+            f"--data={self.place.data}",
+            f"--port={port}",
+            "--json",
+            "--log-json",
+        ]
+        return await self._start_child("gateway", "gateway", arguments, {"QUAESTOR_DSN": ""})
+
     @property
     def processes(self) -> Mapping[str, int]:
         """The ids of what was started, by name."""
@@ -215,7 +239,9 @@ class Supervisor:
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
 
-    async def _watch_worker(self, name: str, child: Child) -> None:
+    async def _keep_alive(
+        self, name: str, child: Child, again: Callable[[], Awaitable[Child]]
+    ) -> None:
         """Start it anew whenever it ends: at once after a long life, else ever more slowly."""
         loop = asyncio.get_running_loop()
         pause_s = _RESTART_FIRST_S
@@ -230,7 +256,7 @@ class Supervisor:
                 await asyncio.sleep(pause_s)
                 pause_s = min(_RESTART_MAX_S, pause_s * 2)
                 try:
-                    child = await self.start_worker(name, keep_alive=False)
+                    child = await again()
                     break
                 except Failed as failure:
                     what = str(failure)
@@ -260,7 +286,12 @@ class Supervisor:
         for task in tuple(self._watching):
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
-        for role, limit_s in (("worker", self._worker_stop_s), ("simulator", _SIMULATOR_STOP_S)):
+        limits_s = (
+            ("gateway", self._worker_stop_s),
+            ("worker", self._worker_stop_s),
+            ("simulator", _SIMULATOR_STOP_S),
+        )
+        for role, limit_s in limits_s:
             ours = [child for child in self._children.values() if child.identity.role == role]
             await asyncio.gather(*(child.stop(limit_s) for child in ours))
         self._children.clear()
@@ -282,6 +313,10 @@ class Supervisor:
                 systems=self.systems,
             )
         )
+
+
+def _port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
 
 
 async def all_of(*work: Awaitable[Any]) -> None:
