@@ -52,7 +52,7 @@ async def test_a_starved_worker_never_sends_after_its_lease(database: TestDataba
         starving = asyncio.create_task(_starve(seed=7))
 
         async with running(bench.engine("one", **options)), running(bench.engine("two", **options)):
-            await bench.until({"ordered": documents}, seconds=400)
+            await bench.until({"ordered": documents}, seconds=900)
 
         starving.cancel()
         made = simulator.documents()
