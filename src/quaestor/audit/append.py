@@ -32,7 +32,7 @@ select * from unnest(
 _INSERT_PAYLOADS = """
 insert into quaestor.audit_payload
     (entity, retention, hash, subject, encoding, size, content, created_at)
-select p.*, quaestor.clock() from unnest(
+select p.*, (select quaestor.clock()) from unnest(
     $1::text[], $2::text[], $3::bytea[], $4::text[], $5::smallint[], $6::integer[], $7::bytea[])
     as p
 on conflict do nothing

@@ -25,18 +25,20 @@ from quaestor.store import Connection
 
 __all__ = ["Claimed", "Dispatch", "load_arrivals", "pack_body", "unpack"]
 
-_ROW = """
+# In parentheses the clock is asked once, and not for every row.
+_NOW = "(select quaestor.clock())"
+_ROW = f"""
 document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence, woken,
-woken_seen, outcome, quaestor.clock() as now
+woken_seen, outcome, {_NOW} as now
 """
-_FREE = """
-w.lease_until < quaestor.clock() and w.document_id <> all($3::bigint[])
+_FREE = f"""
+w.lease_until < {_NOW} and w.document_id <> all($3::bigint[])
 and w.flow || '@' || w.flow_version = any($4::text[]) and w.schema_no <= $5
 """
 _CLAIM = f"""
 select taken.* from unnest($1::text[], $2::int[]) wanted(lane, free), lateral (
     select {_ROW} from quaestor.work w
-    where w.lane = wanted.lane and w.due_at <= quaestor.clock() and w.deaths = 0 and {_FREE}
+    where w.lane = wanted.lane and w.due_at <= {_NOW} and w.deaths = 0 and {_FREE}
     order by w.due_at limit wanted.free for update skip locked
 ) taken
 union all
@@ -49,7 +51,7 @@ select taken.* from (
 # A document that a worker died with is claimed alone (D5).
 _CLAIM_SUSPECT = f"""
 select {_ROW} from quaestor.work w
-where w.deaths between 1 and 2 and (w.due_at <= quaestor.clock() or w.woken <> w.woken_seen)
+where w.deaths between 1 and 2 and (w.due_at <= {_NOW} or w.woken <> w.woken_seen)
   and {_FREE}
   and $1::text[] is not null and $2::int[] is not null and $6::int is not null
 order by w.document_id limit 1 for update skip locked

@@ -51,7 +51,7 @@ COMMITTERS = 2
 PARTS = 4
 
 _HELD = """
-select w.document_id, w.woken, w.woken_seen, quaestor.clock() as now
+select w.document_id, w.woken, w.woken_seen, (select quaestor.clock()) as now
 from unnest($1::bigint[], $2::bigint[]) held(id, fence)
 join quaestor.work w on w.document_id = held.id and w.fence = held.fence
 order by w.document_id for update of w
