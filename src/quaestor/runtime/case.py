@@ -80,7 +80,10 @@ class Note(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class IntentRow:
-    """A stored intent: the core that decides, and the bytes that are sent."""
+    """A stored intent: the core that decides, and the bytes that are sent.
+
+    `is_rewritten` says that the bytes of a row that `is_changed` are other ones as well.
+    """
 
     core: Intent
     name: str
@@ -95,6 +98,7 @@ class IntentRow:
     reconcile_at: datetime | None = None
     is_new: bool = False
     is_changed: bool = False
+    is_rewritten: bool = False
 
 
 @dataclass(slots=True)
@@ -215,7 +219,7 @@ class Case:
 def fresh_decisions(case: Case) -> None:
     """Forget what an earlier transaction decided, once it is committed."""
     for row in case.intents.values():
-        row.is_new = row.is_changed = False
+        row.is_new = row.is_changed = row.is_rewritten = False
     case.budget, case.notes, case.consumed = [], [], []
     case.children, case.wakes, case.approvals = [], [], []
     case.passed = []

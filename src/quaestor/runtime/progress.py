@@ -348,7 +348,8 @@ def _intend(case: Case, world: World, now: datetime, send: Send) -> None:
         written = _written(target, _command(case, send, key, known.created_at))
         again = retried(known.core, now)
         known.core = doubted(again, written_at(known), world.find_first_before)
-        known.is_changed, (known.command, known.payload) = True, written
+        known.command, known.payload = written
+        known.is_changed = known.is_rewritten = True
     case.keep(sending=send.name)
 
 

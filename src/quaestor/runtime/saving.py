@@ -46,13 +46,17 @@ select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[
 """
 _INTENTS = """
 update quaestor.intent i
-set state = u.state, core = u.core, command = u.command, payload = u.payload, number = u.number,
-    first_sent_at = u.first_sent_at, resolved_at = coalesce(i.resolved_at, u.resolved_at),
-    reconcile_at = u.reconcile_at
-from unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::bytea[], $6::text[],
-            $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
-     u(key, state, core, command, payload, number, first_sent_at, resolved_at, reconcile_at)
+set state = u.state, core = u.core, number = u.number, first_sent_at = u.first_sent_at,
+    resolved_at = coalesce(i.resolved_at, u.resolved_at), reconcile_at = u.reconcile_at
+from unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::timestamptz[],
+            $6::timestamptz[], $7::timestamptz[])
+     u(key, state, core, number, first_sent_at, resolved_at, reconcile_at)
 where i.key = u.key
+"""
+# Apart: the bytes are the larger part of a row, and stay the same for nearly all of them.
+_REWRITTEN = """
+update quaestor.intent i set command = u.command, payload = u.payload
+from unnest($1::text[], $2::bytea[], $3::bytea[]) u(key, command, payload) where i.key = u.key
 """
 _CROSSREFS = """
 insert into quaestor.crossref (system, kind, external_id, entity, document_id, key, at)
@@ -175,12 +179,18 @@ async def _save_intents(connection: Connection, cases: Sequence[Case], now: date
             [row.core.key for _, row in changed],
             [standing(row.core) for _, row in changed],
             [_encode(row.core) for _, row in changed],
-            [row.command for _, row in changed],
-            [row.payload for _, row in changed],
             [row.number for _, row in changed],
             [row.core.first_sent_at for _, row in changed],
             [_resolved_at(row, now) for _, row in changed],
             [row.reconcile_at for _, row in changed],
+        )
+    rewritten = [row for _, row in changed if row.is_rewritten]
+    if rewritten:
+        await connection.execute(
+            _REWRITTEN,
+            [row.core.key for row in rewritten],
+            [row.command for row in rewritten],
+            [row.payload for row in rewritten],
         )
     numbered = [(case, row) for case, row in [*new, *changed] if row.number]
     if numbered:
