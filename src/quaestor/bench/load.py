@@ -17,10 +17,17 @@ import msgspec
 from quaestor.app import Application
 from quaestor.bench.folder import Requisitions
 from quaestor.connectors.coupa.mapping import NotMapped
+from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
+from quaestor.model.canonical import content_hash
+from quaestor.runtime.intake import take_in_all
+from quaestor.runtime.receiving import Inbound, Taken
+from quaestor.store import Connection
 
 __all__ = ["BenchFailed", "Load", "Window", "percentile"]
 
-FEEDERS = 8
+# One maps what came in while the other one's transaction commits.
+FEEDERS = 2
+GROUP_MAX = 50
 LOOK_EVERY_S = 0.01
 DRAIN_MAX_S = 60.0
 
@@ -99,19 +106,32 @@ class Load:
             raise BenchFailed(f"{left} requisitions are not done {DRAIN_MAX_S:g} s later") from None
 
     async def _feed(self, room: asyncio.Semaphore) -> None:
+        """Hand in what there is room for, together, as a gateway commits what came in together."""
         clock = asyncio.get_running_loop().time
         while True:
             await room.acquire()
             if not self._feeding:
                 return
+            group = [self._next()]
+            while len(group) < GROUP_MAX and not room.locked():
+                await room.acquire()
+                group.append(self._next())
             began = clock()
-            self.taken += 1
-            raw = self._requisitions.numbered(self.taken)
-            taken = await self.app.take_in_coupa(raw, on=datetime.now(UTC))
-            if isinstance(taken, NotMapped):
-                codes = ", ".join(refusal.code for refusal in taken.refusals)
-                raise BenchFailed(f"a requisition of the benchmark is refused: {codes}")
-            self._since[taken.document_id] = began
+            for taken in await self._take_in([_inbound(self.app, raw) for raw in group]):
+                self._since[taken.document_id] = began
+
+    def _next(self) -> bytes:
+        self.taken += 1
+        return self._requisitions.numbered(self.taken)
+
+    async def _take_in(self, inbounds: Sequence[Inbound]) -> list[Taken]:
+        release = self.app.project.release().hash
+
+        async def work(connection: Connection) -> list[Taken]:
+            flow = REQUISITION_TO_ORDER
+            return await take_in_all(connection, self.app.recorder, flow, release, inbounds)
+
+        return await self.app.database.run(work)
 
     async def _look(self, room: asyncio.Semaphore) -> None:
         clock = asyncio.get_running_loop().time
@@ -126,6 +146,27 @@ class Load:
                 self.done += 1
                 room.release()
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _inbound(app: Application, raw: bytes) -> Inbound:
+    mapped = app.read_coupa(raw, on=datetime.now(UTC))
+    if isinstance(mapped, NotMapped):
+        codes = ", ".join(refusal.code for refusal in mapped.refusals)
+        raise BenchFailed(f"a requisition of the benchmark is refused: {codes}")
+    requisition = mapped.requisition
+    return Inbound(
+        document_type="requisition",
+        entity=requisition.entity,
+        source_system=requisition.source_system,
+        source_id=requisition.source_id,
+        number=requisition.number,
+        version=requisition.version,
+        content_hash=content_hash(requisition),
+        changed_at=requisition.submitted_at,
+        body=requisition,
+        received_from=requisition.source_system,
+        source_bytes=raw,
+    )
 
 
 async def _pass(seconds: float, *tasks: asyncio.Task[None]) -> None:

@@ -50,6 +50,7 @@ def as_object(measured: Measured) -> dict[str, Any]:
             found[f"ratio_{name}_workers"] = round(measured.rate(workers) / limit, 3)
     if measured.spent.get(1):
         found["per_flow"] = _spent(measured.spent[1])
+        found["limit_database_cpu_ms"] = round(statistics.median(measured.limit_cpu_ms), 3)
         found["worker_memory_mb"] = round(measured.worker_memory_mb)
     return found
 
@@ -97,6 +98,9 @@ def _costs(measured: Measured) -> Table:
                 *(f"{cost[name]:.2f}" for name in list(cost)[:-1]),
                 f"{cost['wal_bytes']:.0f}",
             )
+    if measured.limit_cpu_ms:
+        alone = statistics.median(measured.limit_cpu_ms)
+        table.add_row("database alone, batches", "", f"{alone:.2f}")
     return table
 
 

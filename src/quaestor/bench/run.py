@@ -91,6 +91,7 @@ class Measured(msgspec.Struct, kw_only=True):
     machine: str
     plan: Plan
     limit: list[float] = []
+    limit_cpu_ms: list[float] = []
     one_by_one: list[float] = []
     engine: dict[int, list[Window]] = {}
     spent: dict[int, list[Spending]] = {}
@@ -218,39 +219,50 @@ class Bench:
         self, number: int, measured: Measured, load: Load, limit: Limit, meter: _Meter
     ) -> None:
         plan = self.plan
+        batched = await meter.limit(limit, BATCHED, plan)
+        measured.limit.append(batched.flows_per_s)
+        measured.limit_cpu_ms.extend(batched.cpu_ms)
         told = []
-
-        async def write(manner: Manner) -> float:
-            rate = await limit.run(manner, plan.warm_s / 2, plan.window_s)
-            told.append(f"{rate:.0f}")
-            return rate
-
-        measured.limit.append(await write(BATCHED))
         for workers in sorted({1, plan.workers}):
             await self._set_workers(workers)
-            window, spending = await meter.measure(plan)
+            window, spending = await meter.engine(plan)
             measured.engine.setdefault(workers, []).append(window)
             measured.spent.setdefault(workers, []).extend(spending)
             told.append(f"{window.flows_per_s:.0f} with {workers}")
         await self._set_workers(1)
-        measured.one_by_one.append(await write(ONE_BY_ONE))
-        limits, engines = (told[0], told[-1]), told[1:-1]
+        single = await meter.limit(limit, ONE_BY_ONE, plan)
+        measured.one_by_one.append(single.flows_per_s)
         self.say(
-            f"round {number} of {plan.rounds}: database alone {limits[0]} flows/s in batches, "
-            f"{limits[1]} one by one; engine {', '.join(engines)} worker(s)"
+            f"round {number} of {plan.rounds}, flows/s: database alone "
+            f"{batched.flows_per_s:.0f} in batches, {single.flows_per_s:.0f} one by one; "
+            f"engine {', '.join(told)} worker(s)"
         )
+
+
+class _Alone(msgspec.Struct, frozen=True):
+    """The database alone; `cpu_ms` per flow, empty where it cannot be measured."""
+
+    flows_per_s: float
+    cpu_ms: list[float]
 
 
 @dataclass
 class _Meter:
-    """Drives the load through one window, with an eye on what it costs."""
+    """Goes through one window, with an eye on what it costs."""
 
     bench: Bench
     load: Load
     ledger: Process
     owner: asyncpg.Connection
 
-    async def measure(self, plan: Plan) -> tuple[Window, list[Spending]]:
+    async def limit(self, limit: Limit, manner: Manner, plan: Plan) -> _Alone:
+        """One window of the database alone."""
+        before, done = await self._spent(), limit.flows
+        rate = await limit.run(manner, plan.warm_s / 2, plan.window_s)
+        after, flows = await self._spent(), limit.flows - done
+        return _Alone(rate, [(after[1] - before[1]) / flows] if has_proc() and flows else [])
+
+    async def engine(self, plan: Plan) -> tuple[Window, list[Spending]]:
         """One window, and what its flows cost; nothing of that where it cannot be measured."""
         await self.load.drive(plan.warm_s, 0.0)
         before, done = await self._spent(), self.load.done

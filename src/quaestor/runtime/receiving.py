@@ -28,6 +28,7 @@ from quaestor.store import Connection
 __all__ = [
     "Inbound",
     "Taken",
+    "arrived_case",
     "begin_children",
     "new_correlation_id",
     "tell_document",
@@ -212,6 +213,14 @@ async def _note(
     correlation_id: str,
     now: datetime,
 ) -> None:
+    case = arrived_case(flow, release, inbound, document_id, correlation_id, now)
+    await recorder.record(connection, [case], now)
+
+
+def arrived_case(
+    flow: Flow, release: str, inbound: Inbound, document_id: int, correlation_id: str, now: datetime
+) -> Case:
+    """What has just been stored, as the trail is told of it."""
     document = Document(
         document_id,
         inbound.document_type,
@@ -239,7 +248,7 @@ async def _note(
             kept_as=Retention.DOCUMENT,
         )
     )
-    await recorder.record(connection, [case], now)
+    return case
 
 
 async def tell_document(
