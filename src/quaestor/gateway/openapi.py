@@ -211,7 +211,13 @@ _KEY_PARAMETER = {
     "in": "header",
     "required": True,
     "description": "One key for one request: the same request again gets the same answer.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"},
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        # A text of RFC 8941 in quotes, or the same without them.
+        "pattern": r'^([!#-+\-.-\[\]-~]+|"([ !#-\[\]-~]|\\["\\])+")$',
+    },
 }
 _IF_MATCH = {
     "name": "If-Match",
