@@ -142,48 +142,57 @@ async def _save_work(connection: Connection, flights: Sequence[Flight], now: dat
     return {row["document_id"] for row in rows}
 
 
+_Pair = tuple[Case, IntentRow]
+
+
 async def _save_intents(connection: Connection, cases: Sequence[Case], now: datetime) -> None:
-    new, changed = [], []
-    for case in cases:
-        for row in case.intents.values():
-            if row.is_new:
-                new.append((case, row))
-            elif row.is_changed:
-                changed.append((case, row))
+    every = [(case, row) for case in cases for row in case.intents.values()]
+    every.sort(key=lambda pair: pair[1].core.key)
+    new = [pair for pair in every if pair[1].is_new]
+    changed = [pair for pair in every if pair[1].is_changed and not pair[1].is_new]
     if new:
-        new.sort(key=lambda pair: pair[1].core.key)
-        await connection.execute(
-            _NEW_INTENTS,
-            [row.core.key for _, row in new],
-            [case.document.entity for case, _ in new],
-            [case.document.id for case, _ in new],
-            [row.name for _, row in new],
-            [row.system for _, row in new],
-            [row.action for _, row in new],
-            [row.generation for _, row in new],
-            [row.lane for _, row in new],
-            [standing(row.core) for _, row in new],
-            [_encode(row.core) for _, row in new],
-            [row.command for _, row in new],
-            [row.payload for _, row in new],
-            [row.number for _, row in new],
-            [row.created_at for _, row in new],
-            [row.core.first_sent_at for _, row in new],
-            [_resolved_at(row, now) for _, row in new],
-            [row.reconcile_at for _, row in new],
-        )
+        await _insert_intents(connection, new, now)
     if changed:
-        changed.sort(key=lambda pair: pair[1].core.key)
-        await connection.execute(
-            _INTENTS,
-            [row.core.key for _, row in changed],
-            [standing(row.core) for _, row in changed],
-            [_encode(row.core) for _, row in changed],
-            [row.number for _, row in changed],
-            [row.core.first_sent_at for _, row in changed],
-            [_resolved_at(row, now) for _, row in changed],
-            [row.reconcile_at for _, row in changed],
-        )
+        await _update_intents(connection, changed, now)
+    numbered = [pair for pair in (*new, *changed) if pair[1].number]
+    if numbered:
+        await _insert_crossrefs(connection, numbered, now)
+
+
+async def _insert_intents(connection: Connection, new: Sequence[_Pair], now: datetime) -> None:
+    await connection.execute(
+        _NEW_INTENTS,
+        [row.core.key for _, row in new],
+        [case.document.entity for case, _ in new],
+        [case.document.id for case, _ in new],
+        [row.name for _, row in new],
+        [row.system for _, row in new],
+        [row.action for _, row in new],
+        [row.generation for _, row in new],
+        [row.lane for _, row in new],
+        [standing(row.core) for _, row in new],
+        [_encode(row.core) for _, row in new],
+        [row.command for _, row in new],
+        [row.payload for _, row in new],
+        [row.number for _, row in new],
+        [row.created_at for _, row in new],
+        [row.core.first_sent_at for _, row in new],
+        [_resolved_at(row, now) for _, row in new],
+        [row.reconcile_at for _, row in new],
+    )
+
+
+async def _update_intents(connection: Connection, changed: Sequence[_Pair], now: datetime) -> None:
+    await connection.execute(
+        _INTENTS,
+        [row.core.key for _, row in changed],
+        [standing(row.core) for _, row in changed],
+        [_encode(row.core) for _, row in changed],
+        [row.number for _, row in changed],
+        [row.core.first_sent_at for _, row in changed],
+        [_resolved_at(row, now) for _, row in changed],
+        [row.reconcile_at for _, row in changed],
+    )
     rewritten = [row for _, row in changed if row.is_rewritten]
     if rewritten:
         await connection.execute(
@@ -192,18 +201,21 @@ async def _save_intents(connection: Connection, cases: Sequence[Case], now: date
             [row.command for row in rewritten],
             [row.payload for row in rewritten],
         )
-    numbered = [(case, row) for case, row in [*new, *changed] if row.number]
-    if numbered:
-        await connection.execute(
-            _CROSSREFS,
-            [row.system for _, row in numbered],
-            [row.action.removeprefix("create_").removeprefix("cancel_") for _, row in numbered],
-            [row.number for _, row in numbered],
-            [case.document.entity for case, _ in numbered],
-            [case.document.id for case, _ in numbered],
-            [row.core.key for _, row in numbered],
-            now,
-        )
+
+
+async def _insert_crossrefs(
+    connection: Connection, numbered: Sequence[_Pair], now: datetime
+) -> None:
+    await connection.execute(
+        _CROSSREFS,
+        [row.system for _, row in numbered],
+        [row.action.removeprefix("create_").removeprefix("cancel_") for _, row in numbered],
+        [row.number for _, row in numbered],
+        [case.document.entity for case, _ in numbered],
+        [case.document.id for case, _ in numbered],
+        [row.core.key for _, row in numbered],
+        now,
+    )
 
 
 def _resolved_at(row: IntentRow, now: datetime) -> datetime | None:
