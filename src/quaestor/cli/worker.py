@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ from quaestor.runtime.crash import crash_hook, no_crash
 __all__ = ["Worker", "run_worker"]
 
 _APPLICATION_CHARS_MAX = 63
+# New objects until cycles are looked for. A hundred documents in hand make as many as this within
+# a moment, and hardly a cycle among them.
+_COLLECT_AFTER = 50_000
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +74,9 @@ async def run_worker(worker: Worker, output: Output) -> None:
         ]
         output.say(f"{worker.name} is at work, process {os.getpid()}")
         output.result({"worker": worker.name, "pid": os.getpid()})
+        # What is loaded by now stays: it is not looked through again and again.
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER)
         try:
             await engine.run()
         finally:
