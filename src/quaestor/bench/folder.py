@@ -15,7 +15,7 @@ import msgspec
 __all__ = ["CENTERS", "ENTITY", "Requisitions", "write_folder"]
 
 ENTITY = "acme-de"
-CENTERS = 200
+CENTERS = 320
 
 _SETTINGS = """
 [deployment]

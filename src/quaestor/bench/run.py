@@ -193,7 +193,7 @@ class Bench:
 
     async def _prepare_limit(self, load: Load, owner: asyncpg.Connection) -> Limit:
         """Warm the engine up, see what it writes, and lay the patterns of it down elsewhere."""
-        catching = asyncio.create_task(_catch(owner))
+        catching = asyncio.create_task(_catch(owner, self.plan.warm_s))
         try:
             await load.drive(self.plan.warm_s, self.plan.window_s / 2)
         finally:
@@ -287,10 +287,11 @@ class _Meter:
         return [*(cpu_s(pids) * 1000 for pids in processes), float(wal)]
 
 
-async def _catch(owner: asyncpg.Connection) -> list[Caught]:
-    """Documents on the wire, looked for until cancelled."""
+async def _catch(owner: asyncpg.Connection, after_s: float) -> list[Caught]:
+    """Documents on the wire, looked for until cancelled, once first requests are over."""
     found: list[Caught] = []
     try:
+        await asyncio.sleep(after_s)
         while len(found) < 200:
             found.extend(await caught(owner))
             await asyncio.sleep(0.1)
