@@ -27,9 +27,7 @@ from quaestor.flows.kit.flow import Flow
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
-from quaestor.model.canonical import content_hash
 from quaestor.model.event import Decided
-from quaestor.model.requisition import Requisition
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.project.reads import ProjectReads, project_reads
@@ -45,7 +43,7 @@ from quaestor.runtime.intent import Limits
 from quaestor.runtime.lanes import Lanes, lane_name
 from quaestor.runtime.progress import Target, World
 from quaestor.runtime.pulling import ForDocument, NotUnderstood, Puller, Stream
-from quaestor.runtime.receiving import Inbound, Taken, take_in
+from quaestor.runtime.receiving import Inbound, Taken, inbound_requisition, take_in
 from quaestor.runtime.recording import Recorder
 from quaestor.runtime.sending import SystemLink
 from quaestor.runtime.upkeep import Upkeep
@@ -149,7 +147,7 @@ class Application:
         mapped = self.read_coupa(raw, on=on, version=version)
         if not isinstance(mapped, Mapped):
             return mapped
-        inbound = _inbound(mapped.requisition, raw, numbered=True)
+        inbound = inbound_requisition(mapped.requisition, source_bytes=raw)
         release = self.project.release().hash
 
         async def work(connection: Connection) -> Taken:
@@ -206,7 +204,7 @@ class Application:
         """Coupa numbers no versions: what differs from what we have is the next one."""
         mapped = self.read_coupa(item.body, on=item.changed_at)
         if isinstance(mapped, Mapped):
-            return _inbound(mapped.requisition, item.body, numbered=False)
+            return inbound_requisition(mapped.requisition, source_bytes=item.body, numbered=False)
         return NotUnderstood(mapped.refusals)
 
     # --- working --------------------------------------------------------------------------------
@@ -304,23 +302,6 @@ async def open_gateway(
             cursor_key=hmac.digest(audit_key, b"quaestor/gateway/cursor", "sha256"),
             entities=tuple(sorted(project.entities)),
         )
-
-
-def _inbound(requisition: Requisition, raw: bytes, *, numbered: bool) -> Inbound:
-    return Inbound(
-        document_type="requisition",
-        entity=requisition.entity,
-        source_system=requisition.source_system,
-        source_id=requisition.source_id,
-        number=requisition.number,
-        version=requisition.version,
-        content_hash=content_hash(requisition),
-        changed_at=requisition.submitted_at,
-        body=requisition,
-        received_from=requisition.source_system,
-        source_bytes=raw,
-        numbered=numbered,
-    )
 
 
 def _reads_of(project: Project) -> ProjectReads:

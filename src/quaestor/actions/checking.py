@@ -10,18 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
-
-from quaestor.budget.balance import Balance, DocumentHolding
+from quaestor.budget.balance import DocumentHolding
 from quaestor.budget.decide import decide
 from quaestor.budget.effects import Reserve
 from quaestor.budget.keys import BudgetPolicy, charge
 from quaestor.flows.kit.reads import EntityBook
-from quaestor.model.budget import Balances, BudgetNode
 from quaestor.model.employee import Directory
 from quaestor.model.rates import Rates
 from quaestor.model.refusal import Refusal, Refused, refuse
 from quaestor.model.requisition import Requisition
+from quaestor.runtime.ledger import balance_of
 from quaestor.store import Connection
 from quaestor.validation.checks import CheckVerdict, ValidationFacts, validate
 from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
@@ -97,7 +95,7 @@ async def check_budget(
         return _verdict("budget", now, lines)
     rows = await connection.fetch(_BALANCES, sorted({line.node for line in lines}))
     effect = Reserve("reservation", lines)
-    balances = {row["node"]: _balance(row) for row in rows}
+    balances = {row["node"]: balance_of(row) for row in rows}
     result = decide(balances, DocumentHolding(), effect, as_of=now).result
     if isinstance(result, Refused):
         return _verdict("budget", now, result.refusal)
@@ -156,16 +154,3 @@ def _blank_coding(requisition: Requisition) -> Iterable[Refusal]:
         for split in line.splits:
             if not split.coding.cost_center or not split.coding.gl_account:
                 yield refuse("budget_not_found", where=f"lines[{line.number}].splits")
-
-
-def _balance(row: asyncpg.Record) -> Balance:
-    node = BudgetNode(
-        key=row["node"],
-        entity=row["entity"],
-        amount=row["budget"],
-        control=row["control"],
-        tolerance_pct=row["tolerance_pct"],
-        tolerance_amount=row["tolerance_amount"],
-        parent=row["parent"],
-    )
-    return Balance(node, Balances(row["pre"], row["enc"], row["act"]))

@@ -7,11 +7,10 @@ import msgspec
 from quaestor.actions.checking import Reads, check_at_door, obstacles
 from quaestor.actions.refusing import NotAccepted
 from quaestor.flows.kit.flow import Flow
-from quaestor.model.canonical import content_hash
 from quaestor.model.employee import Directory
 from quaestor.model.refusal import refuse
 from quaestor.model.requisition import Requisition
-from quaestor.runtime.receiving import Inbound, Taken, take_in
+from quaestor.runtime.receiving import Inbound, Taken, inbound_requisition, take_in
 from quaestor.runtime.recording import Recorder
 from quaestor.security.authorization import Forbidden, Scope, permit, permit_entity
 from quaestor.security.identity import Caller
@@ -57,16 +56,8 @@ async def submit(
 
 def inbound_of(requisition: Requisition, caller: Caller) -> Inbound:
     """The requisition as it is taken in; the client that brought it stands in the trail."""
-    return Inbound(
-        document_type="requisition",
-        entity=requisition.entity,
-        source_system=requisition.source_system,
-        source_id=requisition.source_id,
-        number=requisition.number,
-        version=requisition.version,
-        content_hash=content_hash(requisition),
-        changed_at=requisition.submitted_at,
-        body=requisition,
+    return inbound_requisition(
+        requisition,
         received_from="gateway",
         brought_by=caller.subject,
         facts={"client": caller.client},

@@ -18,9 +18,8 @@ from quaestor.app import Application
 from quaestor.bench.folder import Requisitions
 from quaestor.connectors.coupa.mapping import NotMapped
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
-from quaestor.model.canonical import content_hash
 from quaestor.runtime.intake import take_in_all
-from quaestor.runtime.receiving import Inbound, Taken
+from quaestor.runtime.receiving import Inbound, Taken, inbound_requisition
 from quaestor.store import Connection
 
 __all__ = ["BenchFailed", "Load", "Window", "percentile"]
@@ -153,20 +152,7 @@ def _inbound(app: Application, raw: bytes) -> Inbound:
     if isinstance(mapped, NotMapped):
         codes = ", ".join(refusal.code for refusal in mapped.refusals)
         raise BenchFailed(f"a requisition of the benchmark is refused: {codes}")
-    requisition = mapped.requisition
-    return Inbound(
-        document_type="requisition",
-        entity=requisition.entity,
-        source_system=requisition.source_system,
-        source_id=requisition.source_id,
-        number=requisition.number,
-        version=requisition.version,
-        content_hash=content_hash(requisition),
-        changed_at=requisition.submitted_at,
-        body=requisition,
-        received_from=requisition.source_system,
-        source_bytes=raw,
-    )
+    return inbound_requisition(mapped.requisition, source_bytes=raw)
 
 
 async def _pass(seconds: float, *tasks: asyncio.Task[None]) -> None:

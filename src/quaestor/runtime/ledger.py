@@ -19,7 +19,7 @@ from quaestor.model.refusal import Refused
 from quaestor.runtime.case import BudgetEffect, Case
 from quaestor.store import Connection
 
-__all__ = ["carry_out"]
+__all__ = ["balance_of", "carry_out"]
 
 # A node and all of its ancestors, locked in key order so that two batches cannot dead-lock.
 _LOCK = """
@@ -58,7 +58,7 @@ async def carry_out(connection: Connection, cases: Sequence[Case], now: datetime
         for node in nodes_of(effect, case.state.holding)
     }
     rows = await connection.fetch(_LOCK, sorted(wanted))
-    balances = {row["node"]: _balance(row) for row in rows}
+    balances = {row["node"]: balance_of(row) for row in rows}
     entered: list[tuple[int, BudgetEffect, LedgerEntry]] = []
     for case in cases:
         for effect in case.budget:
@@ -80,7 +80,8 @@ async def carry_out(connection: Connection, cases: Sequence[Case], now: datetime
         await _write(connection, entered, now)
 
 
-def _balance(row: asyncpg.Record) -> Balance:
+def balance_of(row: asyncpg.Record) -> Balance:
+    """A row of `budget_balance` as the decision takes it."""
     node = BudgetNode(
         key=row["node"],
         entity=row["entity"],

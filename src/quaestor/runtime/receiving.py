@@ -18,7 +18,9 @@ import msgspec
 from quaestor.audit.payload import Retention
 from quaestor.flows.kit.dossier import Document
 from quaestor.flows.kit.flow import Flow
+from quaestor.model.canonical import content_hash
 from quaestor.model.event import Changed, Event, Woken
+from quaestor.model.requisition import Requisition
 from quaestor.runtime.case import Case, Note
 from quaestor.runtime.dispatch import pack_body
 from quaestor.runtime.recording import Recorder
@@ -30,6 +32,7 @@ __all__ = [
     "Taken",
     "arrived_case",
     "begin_children",
+    "inbound_requisition",
     "new_correlation_id",
     "tell_document",
     "take_in",
@@ -60,6 +63,22 @@ class Inbound(msgspec.Struct, frozen=True):
     numbered: bool = True
     brought_by: str = ""
     facts: Mapping[str, str] = {}
+
+
+def inbound_requisition(requisition: Requisition, **more: Any) -> Inbound:
+    """A requisition as it is taken in; `more` are further fields of `Inbound`, or other ones."""
+    return Inbound(
+        document_type="requisition",
+        entity=requisition.entity,
+        source_system=requisition.source_system,
+        source_id=requisition.source_id,
+        number=requisition.number,
+        version=requisition.version,
+        content_hash=content_hash(requisition),
+        changed_at=requisition.submitted_at,
+        body=requisition,
+        **{"received_from": requisition.source_system, **more},
+    )
 
 
 class Taken(msgspec.Struct, frozen=True):
