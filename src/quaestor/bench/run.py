@@ -40,6 +40,9 @@ LIMIT_DATABASE = "quaestor_limit"
 WORKER_STOP_S = 30.0
 # Statistics of a connection reach the others within a second of its end.
 _STATISTICS_S = 10.0
+_TELL = "select pg_stat_force_next_flush()"
+# What was written in preparation is no flow's.
+_FORGET = "select pg_stat_reset()"
 
 
 class Process(Protocol):
@@ -135,6 +138,7 @@ class Bench:
             ledger = await self.start("ledger", ["bench-ledger", "--json"], {})
             stack.push_async_callback(ledger.stop, WORKER_STOP_S)
             app = await self._application(stack, ledger.ready["url"])
+            await owner.execute(_FORGET)
             load = Load(app, self.plan.in_flight)
             stack.push_async_callback(self._set_workers, 0)
             await self._set_workers(1)
@@ -164,6 +168,7 @@ class Bench:
         )
         await stack.enter_async_context(app)
         await app.release(by="bench")
+        await app.database.fetchval(_TELL)
         return app
 
     @property
@@ -209,6 +214,8 @@ class Bench:
         connection = await asyncpg.connect(dsn)
         try:
             await plant(connection, rows)
+            await connection.execute(_TELL)
+            await connection.execute(_FORGET)
         finally:
             await connection.close()
         return Limit(dsn)
@@ -309,7 +316,7 @@ async def _conclude(
     measured.done = await owner.fetchval(query)
     url = ledger.ready["url"] + COUNTED_TARGET
     measured.counted = await asyncio.to_thread(_counted, url)
-    await owner.fetchval("select pg_stat_force_next_flush()")
+    await owner.execute(_TELL)
     of_engine = await _settled(owner)
     measured.written = _per_flow(of_engine, load.done)
     committed = await owner.fetchval(

@@ -1,0 +1,213 @@
+"""The parts of the benchmark, each alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import urllib.request
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from quaestor.bench.erp import Counted, Ledger, serve_ledger
+from quaestor.bench.folder import CENTERS, Requisitions, write_folder
+from quaestor.bench.load import Window, percentile
+from quaestor.bench.meters import cpu_s, machine, peak_memory_mb, with_children
+from quaestor.bench.report import as_object
+from quaestor.bench.run import Measured, Plan, Spending
+from quaestor.connectors.coupa.config import CoupaConfig
+from quaestor.connectors.coupa.mapping import Mapped, read_requisition
+from quaestor.project.load import load_project
+
+NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+ORDER = {
+    "CorrespncExternalReference": "abc",
+    "to_PurchaseOrderItem": [{"PurchaseOrderItem": "10", "to_AccountAssignment": [{"a": "1"}]}],
+}
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+
+
+def _measured(**changes: Any) -> Measured:
+    given: dict[str, Any] = {
+        "machine": "a machine",
+        "plan": Plan(),
+        "limit": [900.0, 1000.0, 5000.0],
+        "one_by_one": [200.0, 250.0, 260.0],
+        "engine": {
+            1: [Window(200, 1.0, [1.0, 2.0, 3.0]), Window(300, 1.0, [4.0]), Window(900, 1.0, [5.0])]
+        },
+        "taken": 1400,
+        "done": 1400,
+        "counted": Counted(1500, 1400, 1400),
+    }
+    return Measured(**(given | changes))
+
+
+# --- the project and its requisitions -------------------------------------------------------------
+
+
+def test_the_folder_is_a_project_and_its_requisitions_can_be_read(tmp_path: Path) -> None:
+    write_folder(tmp_path, base_url="http://127.0.0.1:1", slots=200, on=NOW.date())
+    project = load_project(tmp_path)
+    texts = Requisitions(NOW)
+
+    read = [
+        read_requisition(
+            texts.numbered(number),
+            config=CoupaConfig(),
+            crosswalks=project.crosswalks,
+            directory=project.directory,
+            on=NOW.date(),
+        )
+        for number in range(1, CENTERS + 3)
+    ]
+
+    assert all(isinstance(one, Mapped) for one in read)
+    assert len({one.requisition.source_id for one in read}) == len(read)
+    charged = {one.requisition.lines[0].splits[0].coding.cost_center for one in read}
+    assert len(charged) == CENTERS
+
+
+def test_a_run_that_passes_into_the_next_year_has_its_budgets(tmp_path: Path) -> None:
+    write_folder(tmp_path, base_url="http://127.0.0.1:1", slots=1, on=date(2026, 12, 31))
+
+    project = load_project(tmp_path)
+
+    years = {node.split("/")[1] for node in project.budget_nodes}
+    assert {"2026", "2027"} <= years
+
+
+# --- the ledger -----------------------------------------------------------------------------------
+
+
+def test_the_ledger_answers_a_deep_insert_as_sap_does() -> None:
+    status, _, body = Ledger().answer("POST", "/A_PurchaseOrder", msgspec.json.encode(ORDER))
+
+    created = msgspec.json.decode(body)["d"]
+    (item,) = created["to_PurchaseOrderItem"]["results"]
+    assert status == 201
+    assert created["PurchaseOrder"] == "4500000001"
+    assert item["to_AccountAssignment"] == {"results": [{"a": "1"}]}
+
+
+def test_the_ledger_counts_an_order_twice_where_it_was_sent_twice() -> None:
+    ledger = Ledger()
+    for _ in range(2):
+        ledger.answer("POST", "/A_PurchaseOrder", msgspec.json.encode(ORDER))
+
+    counted = ledger.counted()
+
+    assert counted == Counted(requests=2, orders=2, references=1)
+
+
+def test_the_ledger_finds_by_reference() -> None:
+    ledger = Ledger()
+    ledger.answer("POST", "/A_PurchaseOrder", msgspec.json.encode(ORDER))
+    where = "$filter=CorrespncExternalReference%20eq%20'{}'"
+
+    found = [
+        msgspec.json.decode(ledger.answer("GET", f"/A_PurchaseOrder?{where.format(key)}", b"")[2])
+        for key in ("abc", "xyz")
+    ]
+
+    assert [len(answer["d"]["results"]) for answer in found] == [1, 0]
+
+
+async def test_the_ledger_serves_until_it_is_stopped() -> None:
+    stop, told = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    def ready(said: Mapping[str, Any]) -> None:
+        told.set_result(said["url"])
+
+    serving = asyncio.create_task(serve_ledger(ready, stop))
+    counted = await asyncio.to_thread(_get, await told + "/counted")
+    stop.set()
+    await serving
+
+    assert msgspec.json.decode(counted, type=Counted) == Counted(0, 0, 0)
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+# --- meters ---------------------------------------------------------------------------------------
+
+
+@needs_proc
+def test_processor_time_and_memory_of_a_process_are_read() -> None:
+    before = cpu_s([os.getpid()])
+    while cpu_s([os.getpid()]) < before + 0.05:
+        sum(range(10_000))
+
+    assert peak_memory_mb(os.getpid()) > 10
+    assert os.getpid() in with_children(os.getppid())
+
+
+@needs_proc
+def test_a_process_that_is_gone_costs_nothing_more() -> None:
+    gone = 2**22 + 1
+
+    assert cpu_s([gone]) == 0
+
+
+def test_the_machine_is_told_in_words() -> None:
+    words = machine("18.4")
+
+    assert "cores" in words
+    assert words.endswith("PostgreSQL 18.4")
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [([], 50, 0.0), ([7.0], 99, 7.0), ([1.0, 2.0, 3.0], 50, 2.0), (list(range(101)), 99, 99.0)],
+)
+def test_percentiles(values: list[float], percent: int, expected: float) -> None:
+    assert percentile(values, percent) == pytest.approx(expected)
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def test_medians_of_the_windows_make_the_ratio() -> None:
+    found = as_object(_measured())
+
+    assert (found["flows_per_s"], found["limit_flows_per_s"]) == (300.0, 1000.0)
+    assert found["ratio"] == 0.3
+    assert found["ratio_one_by_one"] == 1.2
+    assert found["ok"] is True
+
+
+def test_two_workers_and_costs_are_told_where_they_were_measured() -> None:
+    spending = Spending(1.0, 2.0, 3.0, 4.0, 5.0)
+    measured = _measured(
+        engine={1: [Window(300, 1.0, [1.0])], 2: [Window(500, 1.0, [1.0])]},
+        spent={1: [spending]},
+        limit_cpu_ms=[0.5],
+    )
+
+    found = as_object(measured)
+
+    assert found["ratio_two_workers"] == 0.5
+    assert found["per_flow"]["database_cpu_ms"] == 2.0
+    assert found["limit_database_cpu_ms"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"counted": Counted(1500, 1401, 1400)},
+        {"counted": Counted(1500, 1399, 1399)},
+        {"done": 1399},
+        {"taken": 0, "done": 0, "counted": Counted(0, 0, 0)},
+    ],
+)
+def test_a_run_that_lost_or_doubled_an_order_is_not_good(changes: dict[str, Any]) -> None:
+    assert as_object(_measured(**changes))["ok"] is False

@@ -1,0 +1,121 @@
+"""The whole benchmark, short: what it says of itself holds, and every requisition is one order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.serial]
+
+COMMAND = ("bench", "--quick", "--seconds", "1", "--workers", "1", "--in-flight", "40", "--json")
+ALWAYS = {
+    "ok",
+    "flows_per_s",
+    "limit_flows_per_s",
+    "ratio",
+    "limit_one_by_one_flows_per_s",
+    "ratio_one_by_one",
+    "p50_ms",
+    "p99_ms",
+    "machine",
+    "in_flight",
+    "rounds",
+    "window_s",
+    "requisitions",
+    "documents_done",
+    "orders",
+    "order_references",
+    "transactions_per_flow",
+    "rows_per_flow",
+    "limit_rows_per_flow",
+}
+PER_FLOW = {
+    "worker_cpu_ms",
+    "database_cpu_ms",
+    "load_cpu_ms",
+    "ledger_cpu_ms",
+    "wal_bytes",
+}
+
+
+@pytest.fixture(scope="module")
+def ended(session_place: Path) -> subprocess.CompletedProcess[str]:
+    """One run of the command, on a directory that is looked at afterwards."""
+    directory = session_place / "bench"
+    directory.mkdir(mode=0o711)
+    return subprocess.run(
+        [sys.executable, "-m", "quaestor", *COMMAND, "--directory", str(directory)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.fixture
+def said(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert ended.returncode == 0, ended.stderr
+    return msgspec.json.decode(ended.stdout)
+
+
+def test_one_line_for_machines_and_the_table_for_people(
+    ended: subprocess.CompletedProcess[str], said: dict[str, Any]
+) -> None:
+    lines = ended.stdout.splitlines()
+
+    assert len(lines) == 1
+    assert said.keys() >= ALWAYS
+    assert "database alone, batches of 80" in ended.stderr
+
+
+def test_what_is_not_measured_is_absent(said: dict[str, Any]) -> None:
+    absent = {name for name in said if name.startswith("validation") or "two_workers" in name}
+
+    assert absent == set()
+
+
+def test_every_requisition_is_done_once_and_ordered_once(said: dict[str, Any]) -> None:
+    counts = {
+        said[name] for name in ("requisitions", "documents_done", "orders", "order_references")
+    }
+
+    assert said["ok"] is True
+    assert len(counts) == 1
+    assert counts.pop() > 40
+
+
+def test_the_ratio_is_that_of_the_two_rates(said: dict[str, Any]) -> None:
+    ratio = said["flows_per_s"] / said["limit_flows_per_s"]
+
+    assert said["ratio"] == pytest.approx(ratio, abs=0.01)
+    assert 0 < said["p50_ms"] <= said["p99_ms"]
+
+
+def test_the_limit_writes_the_rows_that_the_engine_writes(said: dict[str, Any]) -> None:
+    engine, limit = said["rows_per_flow"], said["limit_rows_per_flow"]
+    singly = ("document", "document_body", "work", "intent", "crossref", "audit", "budget_entry")
+
+    for table in singly:
+        assert limit[table]["inserted"] == pytest.approx(engine[table]["inserted"], rel=0.15)
+        assert limit[table]["updated"] == pytest.approx(engine[table]["updated"], abs=0.5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+def test_what_a_flow_costs_is_told_by_who_spent_it(said: dict[str, Any]) -> None:
+    spent = said["per_flow"]
+
+    assert spent.keys() == PER_FLOW
+    assert min(spent["worker_cpu_ms"], spent["database_cpu_ms"], spent["load_cpu_ms"]) > 0
+    assert spent["wal_bytes"] > 1000
+    assert said["worker_memory_mb"] > 10
+
+
+def test_nothing_is_left_behind(session_place: Path, said: dict[str, Any]) -> None:
+    left = list((session_place / "bench").iterdir())
+
+    assert left == []
