@@ -51,6 +51,9 @@ def content_hash(requisition: Requisition) -> str:
 
 
 def _plain(value: Any) -> Any:
+    # Most of a document is plain text, which none of the cases before its own needs to look at.
+    if type(value) is str:
+        return value
     match value:
         case Enum():
             return _plain(value.value)

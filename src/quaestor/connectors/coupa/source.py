@@ -22,6 +22,7 @@ __all__ = ["Findings", "Node", "decode"]
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,30})(?:\.[0-9]{1,20})?")
 _POSITION = re.compile(r"\[[0-9]+\]")
+_CAN_BE_EMPTY = (str, list, dict)
 
 
 def decode(raw: bytes) -> Any:
@@ -226,7 +227,7 @@ class Node:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str | list | dict) and not value)
+    return value is None or (not value and isinstance(value, _CAN_BE_EMPTY))
 
 
 def _dashed(name: str, value: Mapping[str, Any]) -> str:
