@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from quaestor.runtime import dispatch, ledger, outcomes, saving
+from quaestor.runtime import dispatch, ledger, outcomes, saving, upkeep
 from quaestor.store import Connection
 from tests.support.database import TestDatabase
 
@@ -40,6 +40,18 @@ async def test_a_hot_statement_reads_no_growing_table_whole(
     assert LARGE_SCAN.findall(plan) == []
 
 
+async def test_what_is_asked_every_second_passes_over_what_waits_for_people(
+    database: TestDatabase,
+) -> None:
+    worker = await database.connect(role="quaestor_worker")
+
+    waited = await worker.run(lambda connection: _plan(connection, upkeep._WAITED))
+    killers = await worker.run(lambda connection: _plan(connection, upkeep._KILLERS))
+
+    assert "(lane > ''::text)" in waited
+    assert "work_deaths" in killers
+
+
 async def test_a_scan_of_a_growing_table_is_found(database: TestDatabase) -> None:
     owner = await database.connect()
 
@@ -56,4 +68,5 @@ async def _plan(connection: Connection, statement: str) -> str:
     await connection.execute(f"prepare hot as {statement}")
     values = ", ".join(["null"] * max(map(int, re.findall(r"\$(\d+)", statement))))
     rows = await connection.fetch(f"explain execute hot ({values})")
+    await connection.execute("deallocate hot")
     return "\n".join(row[0] for row in rows)

@@ -60,7 +60,8 @@ _WAITED = """
 select document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence,
        woken, woken_seen, outcome, quaestor.clock() as now
 from quaestor.work
-where lane_since < quaestor.clock() - $1::interval and due_at is not null and parked_at is null
+where lane > '' and lane_since < quaestor.clock() - $1::interval
+  and due_at is not null and parked_at is null
   and lease_until < quaestor.clock()
 order by document_id limit $2 for update skip locked
 """
@@ -68,7 +69,7 @@ _KILLERS = """
 select document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence,
        woken, woken_seen, outcome, quaestor.clock() as now
 from quaestor.work
-where deaths >= $1 and parked_at is null and lease_until < quaestor.clock()
+where deaths > 0 and deaths >= $1 and parked_at is null and lease_until < quaestor.clock()
 order by document_id limit $2 for update skip locked
 """
 
