@@ -12,7 +12,7 @@ import os
 import statistics
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -198,11 +198,12 @@ class Bench:
 
     async def _prepare_limit(self, load: Load, owner: asyncpg.Connection) -> Limit:
         """Warm the engine up, see what it writes, and lay the patterns of it down elsewhere."""
-        catching = asyncio.create_task(_catch(owner, self.plan.warm_s))
+        warm = asyncio.Event()
+        catching = asyncio.create_task(_catch(owner, self.plan.warm_s, warm))
         try:
             await load.drive(self.plan.warm_s, self.plan.window_s / 2)
         finally:
-            catching.cancel()
+            warm.set()
             on_the_wire = await catching
         try:
             rows = await finished(owner, on_the_wire)
@@ -294,17 +295,23 @@ class _Meter:
         return [*(cpu_s(pids) * 1000 for pids in processes), float(wal)]
 
 
-async def _catch(owner: asyncpg.Connection, after_s: float) -> list[Caught]:
-    """Documents on the wire, looked for until cancelled, once first requests are over."""
+async def _catch(owner: asyncpg.Connection, after_s: float, warm: asyncio.Event) -> list[Caught]:
+    """Documents on the wire, looked for until `warm`, once first requests are over.
+
+    It is told to end and not cancelled: a cancellation could leave its reading transaction open
+    on the connection that it shares.
+    """
     found: list[Caught] = []
-    try:
-        await asyncio.sleep(after_s)
-        while len(found) < 200:
-            found.extend(await caught(owner))
-            await asyncio.sleep(0.1)
-    except asyncio.CancelledError:
-        pass
+    await _pause(warm, after_s)
+    while len(found) < 200 and not warm.is_set():
+        found.extend(await caught(owner))
+        await _pause(warm, 0.1)
     return found
+
+
+async def _pause(ended: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), seconds)
 
 
 async def _conclude(
