@@ -17,9 +17,10 @@ import pytest
 from quaestor.bench.erp import Counted, Ledger, serve_ledger
 from quaestor.bench.folder import CENTERS, Requisitions, write_folder
 from quaestor.bench.load import Window, percentile
-from quaestor.bench.meters import cpu_s, machine, peak_memory_mb, with_children
+from quaestor.bench.meters import busy_s, cpu_s, machine, peak_memory_mb, with_children
 from quaestor.bench.report import as_object
-from quaestor.bench.run import Measured, Plan, Spending
+from quaestor.bench.run import Measured, Plan
+from quaestor.bench.spending import Spending
 from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.mapping import Mapped, read_requisition
 from quaestor.project.load import load_project
@@ -144,10 +145,11 @@ def _get(url: str) -> bytes:
 
 @needs_proc
 def test_processor_time_and_memory_of_a_process_are_read() -> None:
-    before = cpu_s([os.getpid()])
+    before, busy_before = cpu_s([os.getpid()]), busy_s()
     while cpu_s([os.getpid()]) < before + 0.05:
         sum(range(10_000))
 
+    assert busy_s() > busy_before
     assert peak_memory_mb(os.getpid()) > 10
     assert os.getpid() in with_children(os.getppid())
 
@@ -187,11 +189,11 @@ def test_medians_of_the_windows_make_the_ratio() -> None:
 
 
 def test_two_workers_and_costs_are_told_where_they_were_measured() -> None:
-    spending = Spending(1.0, 2.0, 3.0, 4.0, 5.0)
+    spending = Spending(1.0, 2.0, 3.0, 4.0, 5.0, 0.7)
     measured = _measured(
         engine={1: [Window(300, 1.0, [1.0])], 2: [Window(500, 1.0, [1.0])]},
         spent={1: [spending]},
-        limit_cpu_ms=[0.5],
+        limit_spent=[Spending(0.0, 0.5, 0.0, 0.0, 5.0, 0.6)],
     )
 
     found = as_object(measured)
@@ -199,6 +201,7 @@ def test_two_workers_and_costs_are_told_where_they_were_measured() -> None:
     assert found["ratio_two_workers"] == 0.5
     assert found["per_flow"]["database_cpu_ms"] == 2.0
     assert found["limit_database_cpu_ms"] == 0.5
+    assert found["other_work_cores"] == 0.7
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ limit    the same rows, written by the database alone
 rows     what one flow writes: looked up in a database that the engine has worked on
 erp      the ledger of the benchmark: SAP's answers, as cheaply as they can be given
 folder   the project and the requisitions of the benchmark
+spending what a window costs, and what else the machine did meanwhile
 meters   processor time, memory and the machine, read from the operating system
 report   the table for people and the line for machines
 """

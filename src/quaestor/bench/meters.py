@@ -10,7 +10,7 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["cpu_s", "has_proc", "machine", "peak_memory_mb", "with_children"]
+__all__ = ["busy_s", "cpu_s", "has_proc", "machine", "peak_memory_mb", "with_children"]
 
 _PROC = Path("/proc")
 _KB_PER_MB = 1024
@@ -30,6 +30,13 @@ def cpu_s(pids: Iterable[int]) -> float:
             # utime, stime, cutime, cstime: fields 14 to 17 of proc_pid_stat(5).
             ticks += sum(int(field) for field in fields[11:15])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def busy_s() -> float:
+    """Seconds that all processors together have been busy so far, whoever with."""
+    fields = (_PROC / "stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _idle, _waiting, irq, softirq = map(int, fields[:7])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def with_children(parent: int) -> list[int]:

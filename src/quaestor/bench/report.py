@@ -9,7 +9,8 @@ from typing import Any
 from rich.table import Table
 
 from quaestor.bench.load import percentile
-from quaestor.bench.run import Measured, Spending
+from quaestor.bench.run import Measured
+from quaestor.bench.spending import Spending
 
 __all__ = ["as_object", "as_tables"]
 
@@ -49,8 +50,10 @@ def as_object(measured: Measured) -> dict[str, Any]:
             found[f"flows_per_s_{name}_workers"] = round(measured.rate(workers), 1)
             found[f"ratio_{name}_workers"] = round(measured.rate(workers) / limit, 3)
     if measured.spent.get(1):
-        found["per_flow"] = _spent(measured.spent[1])
-        found["limit_database_cpu_ms"] = round(statistics.median(measured.limit_cpu_ms), 3)
+        costs = _spent(measured.spent[1])
+        found["other_work_cores"] = costs.pop("others_cores")
+        found["per_flow"] = costs
+        found["limit_database_cpu_ms"] = _spent(measured.limit_spent)["database_cpu_ms"]
         found["worker_memory_mb"] = round(measured.worker_memory_mb)
     return found
 
@@ -78,7 +81,7 @@ def _rates(measured: Measured) -> Table:
     for workers, windows in sorted(measured.engine.items()):
         latencies = _latencies(measured, workers)
         table.add_row(
-            f"engine, {workers} worker{'s' if workers > 1 else ''}",
+            f"engine, {_workers(workers)}",
             f"{measured.rate(workers):.0f}",
             f"{measured.rate(workers) / limit:.2f}",
             f"{percentile(latencies, 50):.0f}",
@@ -89,19 +92,21 @@ def _rates(measured: Measured) -> Table:
 
 
 def _costs(measured: Measured) -> Table:
-    table = _table("per flow", "worker ms", "database ms", "load ms", "ledger ms", "WAL bytes")
-    for workers, spent in sorted(measured.spent.items()):
+    table = _table(
+        "per flow", "worker ms", "database ms", "load ms", "ledger ms", "WAL bytes", "other work"
+    )
+    rows = {f"engine, {_workers(count)}": spent for count, spent in sorted(measured.spent.items())}
+    for name, spent in {**rows, "database alone, batches of 80": measured.limit_spent}.items():
         if spent:
-            cost = _spent(spent)
-            table.add_row(
-                f"{workers} worker{'s' if workers > 1 else ''}",
-                *(f"{cost[name]:.2f}" for name in list(cost)[:-1]),
-                f"{cost['wal_bytes']:.0f}",
-            )
-    if measured.limit_cpu_ms:
-        alone = statistics.median(measured.limit_cpu_ms)
-        table.add_row("database alone, batches", "", f"{alone:.2f}")
+            costs = _spent(spent)
+            others, wal_bytes = costs.pop("others_cores"), costs.pop("wal_bytes")
+            told = [f"{cost:.2f}" if cost else "" for cost in costs.values()]
+            table.add_row(name, *told, f"{wal_bytes:.0f}", f"{others:.1f} cores")
     return table
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'s' if count > 1 else ''}"
 
 
 def _rows(measured: Measured) -> Table:

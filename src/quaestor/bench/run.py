@@ -8,7 +8,6 @@ end, document by document: a benchmark that loses or doubles an order has measur
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,16 +24,16 @@ from quaestor.app import Application
 from quaestor.audit.subjects import deployment_key
 from quaestor.bench.erp import COUNTED_TARGET, Counted
 from quaestor.bench.folder import write_folder
-from quaestor.bench.limit import BATCHED, ONE_BY_ONE, Limit, Manner
+from quaestor.bench.limit import BATCHED, ONE_BY_ONE, Limit
 from quaestor.bench.load import BenchFailed, Load, Window
-from quaestor.bench.meters import cpu_s, has_proc, machine, peak_memory_mb, with_children
+from quaestor.bench.meters import has_proc, machine, peak_memory_mb
 from quaestor.bench.rows import Caught, NoPlainFlow, caught, counts, finished, plant
+from quaestor.bench.spending import Meter, Spending
 from quaestor.project.load import load_project
 from quaestor.store.embedded import EmbeddedServer
-from quaestor.store.embedded.postmaster import PidFile
 from quaestor.store.migrate import migrate
 
-__all__ = ["Bench", "Measured", "Plan", "Process", "Spending", "Start"]
+__all__ = ["Bench", "Measured", "Plan", "Process", "Start"]
 
 LIMIT_DATABASE = "quaestor_limit"
 WORKER_STOP_S = 30.0
@@ -74,16 +73,6 @@ class Plan(msgspec.Struct, frozen=True):
     workers: int = 2
 
 
-class Spending(msgspec.Struct, frozen=True):
-    """Processor milliseconds per flow, by who spent them, and bytes of WAL per flow."""
-
-    worker_cpu_ms: float
-    database_cpu_ms: float
-    load_cpu_ms: float
-    ledger_cpu_ms: float
-    wal_bytes: float
-
-
 class Measured(msgspec.Struct, kw_only=True):
     """Everything that was measured. Rates in flows per second, one for each window.
 
@@ -94,7 +83,7 @@ class Measured(msgspec.Struct, kw_only=True):
     machine: str
     plan: Plan
     limit: list[float] = []
-    limit_cpu_ms: list[float] = []
+    limit_spent: list[Spending] = []
     one_by_one: list[float] = []
     engine: dict[int, list[Window]] = {}
     spent: dict[int, list[Spending]] = {}
@@ -143,12 +132,16 @@ class Bench:
             stack.push_async_callback(self._set_workers, 0)
             await self._set_workers(1)
             limit = await self._prepare_limit(load, owner)
-            meter = _Meter(self, load, ledger, owner)
+            meter = Meter(
+                load, owner, self.server.cluster, ledger.pid, workers=lambda: self.worker_pids
+            )
             for number in range(1, self.plan.rounds + 1):
                 await self._round(number, measured, load, limit, meter)
             if has_proc():
                 measured.worker_memory_mb = peak_memory_mb(self._workers[0].pid)
             await self._set_workers(0)
+            # A connection tells what it wrote at its end at the latest.
+            await app.database.close()
             await _conclude(measured, load, limit, ledger, owner)
         return measured
 
@@ -224,75 +217,27 @@ class Bench:
     # --- windows --------------------------------------------------------------------------------
 
     async def _round(
-        self, number: int, measured: Measured, load: Load, limit: Limit, meter: _Meter
+        self, number: int, measured: Measured, load: Load, limit: Limit, meter: Meter
     ) -> None:
         plan = self.plan
-        batched = await meter.limit(limit, BATCHED, plan)
-        measured.limit.append(batched.flows_per_s)
-        measured.limit_cpu_ms.extend(batched.cpu_ms)
+        batched, spent = await meter.limit(limit, BATCHED, plan.warm_s / 2, plan.window_s)
+        measured.limit.append(batched)
+        measured.limit_spent.extend(spent)
         told = []
         for workers in sorted({1, plan.workers}):
             await self._set_workers(workers)
-            window, spending = await meter.engine(plan)
+            window, spent = await meter.engine(plan.warm_s, plan.window_s)
             measured.engine.setdefault(workers, []).append(window)
-            measured.spent.setdefault(workers, []).extend(spending)
+            measured.spent.setdefault(workers, []).extend(spent)
             told.append(f"{window.flows_per_s:.0f} with {workers}")
         await self._set_workers(1)
-        single = await meter.limit(limit, ONE_BY_ONE, plan)
-        measured.one_by_one.append(single.flows_per_s)
+        single, _ = await meter.limit(limit, ONE_BY_ONE, plan.warm_s / 2, plan.window_s)
+        measured.one_by_one.append(single)
         self.say(
             f"round {number} of {plan.rounds}, flows/s: database alone "
-            f"{batched.flows_per_s:.0f} in batches, {single.flows_per_s:.0f} one by one; "
+            f"{batched:.0f} in batches, {single:.0f} one by one; "
             f"engine {', '.join(told)} worker(s)"
         )
-
-
-class _Alone(msgspec.Struct, frozen=True):
-    """The database alone; `cpu_ms` per flow, empty where it cannot be measured."""
-
-    flows_per_s: float
-    cpu_ms: list[float]
-
-
-@dataclass
-class _Meter:
-    """Goes through one window, with an eye on what it costs."""
-
-    bench: Bench
-    load: Load
-    ledger: Process
-    owner: asyncpg.Connection
-
-    async def limit(self, limit: Limit, manner: Manner, plan: Plan) -> _Alone:
-        """One window of the database alone."""
-        before, done = await self._spent(), limit.flows
-        rate = await limit.run(manner, plan.warm_s / 2, plan.window_s)
-        after, flows = await self._spent(), limit.flows - done
-        return _Alone(rate, [(after[1] - before[1]) / flows] if has_proc() and flows else [])
-
-    async def engine(self, plan: Plan) -> tuple[Window, list[Spending]]:
-        """One window, and what its flows cost; nothing of that where it cannot be measured."""
-        await self.load.drive(plan.warm_s, 0.0)
-        before, done = await self._spent(), self.load.done
-        window = await self.load.drive(0.5, plan.window_s)
-        after, flows = await self._spent(), self.load.done - done
-        if not has_proc() or not flows:
-            return window, []
-        each = [(now - then) / flows for now, then in zip(after, before, strict=True)]
-        return window, [Spending(*each)]
-
-    async def _spent(self) -> list[float]:
-        wal = await self.owner.fetchval("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
-        postmaster = PidFile.read(self.bench.server.cluster)
-        if postmaster is None or not has_proc():
-            return [0.0, 0.0, 0.0, 0.0, float(wal)]
-        processes = (
-            self.bench.worker_pids,
-            with_children(postmaster.pid),
-            [os.getpid()],
-            [self.ledger.pid],
-        )
-        return [*(cpu_s(pids) * 1000 for pids in processes), float(wal)]
 
 
 async def _catch(owner: asyncpg.Connection, after_s: float, warm: asyncio.Event) -> list[Caught]:
@@ -338,7 +283,7 @@ async def _conclude(
 
 
 async def _settled(connection: asyncpg.Connection) -> dict[str, tuple[int, int]]:
-    """The row counts once they stand still: connections tell theirs a moment after their end."""
+    """The row counts once they stand still: a connection's reach the others after its end."""
     found = await counts(connection)
     async with asyncio.timeout(_STATISTICS_S):
         while True:
