@@ -100,6 +100,9 @@ def test_the_last_state_of_each_is_told_whatever_changes_between_the_pages(
         identity = which % len(seconds) + 1
         table[identity] = an_object(identity, now, f"Edit {step}")
 
+    # An edit in the second that was being read by id is told in the next round, which begins
+    # before that second.
+    reader.finish(table)
     reader.finish(table)
 
     last = dict(reader.told)
