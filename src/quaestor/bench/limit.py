@@ -16,6 +16,7 @@ import msgspec
 
 from quaestor.bench.folder import CENTERS, ENTITY
 from quaestor.bench.rows import PHASES
+from quaestor.store.database import BY_KEY
 
 __all__ = ["BATCHED", "ONE_BY_ONE", "Limit", "Manner"]
 
@@ -134,7 +135,12 @@ class Limit:
         return (after - before) / elapsed_s
 
     async def _connect(self) -> asyncpg.Connection:
-        settings = {"role": "quaestor_worker", "search_path": "quaestor", "timezone": "UTC"}
+        settings = {
+            "role": "quaestor_worker",
+            "search_path": "quaestor",
+            "timezone": "UTC",
+            **BY_KEY,
+        }
         return await asyncpg.connect(self.dsn, server_settings=settings)
 
     def _own(self, client: int) -> int:

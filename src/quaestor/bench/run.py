@@ -27,7 +27,7 @@ from quaestor.bench.folder import write_folder
 from quaestor.bench.limit import BATCHED, ONE_BY_ONE, Limit
 from quaestor.bench.load import BenchFailed, Load, Window
 from quaestor.bench.meters import has_proc, machine, peak_memory_mb
-from quaestor.bench.rows import Caught, NoPlainFlow, caught, counts, finished, plant
+from quaestor.bench.rows import Caught, FlowRows, NoPlainFlow, caught, counts, finished, plant
 from quaestor.bench.spending import Meter, Spending
 from quaestor.project.load import load_project
 from quaestor.store.embedded import EmbeddedServer
@@ -39,6 +39,7 @@ LIMIT_DATABASE = "quaestor_limit"
 WORKER_STOP_S = 30.0
 # Statistics of a connection reach the others within a second of its end.
 _STATISTICS_S = 10.0
+_LOOKS_MAX = 5
 _TELL = "select pg_stat_force_next_flush()"
 # What was written in preparation is no flow's.
 _FORGET = "select pg_stat_reset()"
@@ -190,18 +191,8 @@ class Bench:
     # --- the limit ------------------------------------------------------------------------------
 
     async def _prepare_limit(self, load: Load, owner: asyncpg.Connection) -> Limit:
-        """Warm the engine up, see what it writes, and lay the patterns of it down elsewhere."""
-        warm = asyncio.Event()
-        catching = asyncio.create_task(_catch(owner, self.plan.warm_s, warm))
-        try:
-            await load.drive(self.plan.warm_s, self.plan.window_s / 2)
-        finally:
-            warm.set()
-            on_the_wire = await catching
-        try:
-            rows = await finished(owner, on_the_wire)
-        except NoPlainFlow as error:
-            raise BenchFailed("no document went its way in three transactions") from error
+        """Lay the patterns of what a flow writes down beside an empty schema."""
+        rows = await self._look_at_a_flow(load, owner)
         await owner.execute(f"create database {LIMIT_DATABASE}")
         dsn = self.server.dsn_of(LIMIT_DATABASE)
         await migrate(dsn)
@@ -213,6 +204,20 @@ class Bench:
         finally:
             await connection.close()
         return Limit(dsn)
+
+    async def _look_at_a_flow(self, load: Load, owner: asyncpg.Connection) -> FlowRows:
+        """Warm the engine up, and see what it writes; a short run may have to look again."""
+        for _ in range(_LOOKS_MAX):
+            warm = asyncio.Event()
+            catching = asyncio.create_task(_catch(owner, self.plan.warm_s, warm))
+            try:
+                await load.drive(self.plan.warm_s, self.plan.window_s / 2)
+            finally:
+                warm.set()
+                on_the_wire = await catching
+            with suppress(NoPlainFlow):
+                return await finished(owner, on_the_wire)
+        raise BenchFailed("no document went its way in three transactions")
 
     # --- windows --------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from quaestor.store.errors import (
 )
 from quaestor.store.guard import TransactionMark
 
-__all__ = ["SCHEMA", "SERVER_MAJOR_MIN", "Connection", "Database", "Isolation"]
+__all__ = ["BY_KEY", "SCHEMA", "SERVER_MAJOR_MIN", "Connection", "Database", "Isolation"]
 
 SCHEMA = "quaestor"
 SERVER_MAJOR_MIN = 17
@@ -30,7 +30,7 @@ SERVER_MAJOR_MIN = 17
 # Our statements ask by keys, in tables that grow from nothing. The server plans them by statistics
 # that are as old as its last look, so one planned over an empty table would go on reading the
 # whole of it when it has a million rows. Where no index can answer it still does.
-_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
@@ -126,7 +126,7 @@ class Database:
             "application_name": application_name,
             "search_path": SCHEMA,
             "timezone": "UTC",
-            **_BY_KEY,
+            **BY_KEY,
             "statement_timeout": _milliseconds(command_timeout_s),
             "transaction_timeout": _milliseconds(transaction_timeout_s),
             "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
