@@ -10,7 +10,15 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["busy_s", "cpu_s", "has_proc", "machine", "peak_memory_mb", "with_children"]
+__all__ = [
+    "busy_s",
+    "cpu_s",
+    "has_proc",
+    "machine",
+    "peak_memory_mb",
+    "resident_mb",
+    "with_children",
+]
 
 _PROC = Path("/proc")
 _KB_PER_MB = 1024
@@ -52,8 +60,17 @@ def with_children(parent: int) -> list[int]:
 
 def peak_memory_mb(pid: int) -> float:
     """The most memory that the process ever had resident."""
+    return _memory_mb(pid, "VmHWM:")
+
+
+def resident_mb(pid: int) -> float:
+    """The memory that the process has resident now."""
+    return _memory_mb(pid, "VmRSS:")
+
+
+def _memory_mb(pid: int, name: str) -> float:
     for line in (_PROC / str(pid) / "status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(name):
             return int(line.split()[1]) / _KB_PER_MB
     return 0.0
 

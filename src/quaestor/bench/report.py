@@ -8,11 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
+from quaestor.bench.growth import Held
 from quaestor.bench.load import percentile
 from quaestor.bench.run import Measured
 from quaestor.bench.spending import Spending
 
-__all__ = ["as_object", "as_tables"]
+__all__ = ["as_object", "as_tables", "growth_table"]
 
 # Rows that come along once in a while: subtrees of the audit trail, heartbeats, releases.
 _SELDOM = 0.2
@@ -61,6 +62,28 @@ def as_object(measured: Measured) -> dict[str, Any]:
 def as_tables(measured: Measured) -> list[Table]:
     """Rates, then what a flow costs, then what it writes."""
     return [_rates(measured), _costs(measured), _rows(measured)]
+
+
+def growth_table(found: Sequence[Held]) -> Table:
+    """What parked documents cost the others; the claim beside that of an empty database."""
+    table = _table(
+        "parked", "claim p50 ms", "of empty", "p99 ms", "worker MB", "worker idle",
+        "database idle", "bytes each",
+    )  # fmt: skip
+    for held in found:
+        table.add_row(
+            f"{held.parked:,}",
+            f"{held.claim_p50_ms:.2f}",
+            f"{held.claim_p50_ms / found[0].claim_p50_ms:.2f}",
+            f"{held.claim_p99_ms:.2f}",
+            *("" if value is None else f"{value:.1f}" for value in (held.worker_memory_mb,)),
+            *(
+                "" if value is None else f"{value:.2f} %"
+                for value in (held.idle_worker_pct, held.idle_database_pct)
+            ),
+            "" if held.disk_bytes is None else f"{held.disk_bytes:.0f}",
+        )
+    return table
 
 
 def _rates(measured: Measured) -> Table:

@@ -6,16 +6,20 @@ import asyncio
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quaestor.cli.children import Child, start_child
 from quaestor.cli.identity import Role
 from quaestor.cli.output import Failed, Json, Output, command
+
+if TYPE_CHECKING:
+    from quaestor.bench.run import Start
+    from quaestor.store.embedded import EmbeddedServer
 
 __all__ = ["bench", "bench_ledger"]
 
@@ -32,6 +36,10 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="One short window of each kind: a try, no figure.")
     ] = False,
+    parked: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Instead: what so many parked documents cost the others."),
+    ] = None,
     directory: Annotated[
         Path | None,
         typer.Option(help="Where the databases of the run lie; a temporary directory else."),
@@ -53,7 +61,10 @@ def bench(
         workers=workers,
     )
     with _folder(directory) as folder:
-        uvloop.run(_bench(folder, plan, output))
+        if parked:
+            uvloop.run(_growth(folder, [0, *sorted(set(parked))], seconds / 2, output))
+        else:
+            uvloop.run(_bench(folder, plan, output))
 
 
 @contextmanager
@@ -68,12 +79,45 @@ def _folder(base: Path | None) -> Iterator[Path]:
 
 
 async def _bench(folder: Path, plan: object, output: Output) -> None:
-    from quaestor.bench.load import BenchFailed
     from quaestor.bench.report import as_object, as_tables
     from quaestor.bench.run import Bench, Plan
-    from quaestor.store.embedded import EmbeddedServer
 
     assert isinstance(plan, Plan)
+    async with _server(folder) as (server, start):
+        measured = await Bench(folder, server, start, plan, output.say).run()
+    output.say(measured.machine)
+    for table in as_tables(measured):
+        output.say("")
+        output.say(table)
+    found = as_object(measured)
+    if not measured.is_exact:
+        output.say(
+            f"NOT GOOD: {found['requisitions']} requisitions, {found['documents_done']} done, "
+            f"{found['orders']} orders under {found['order_references']} references"
+        )
+    output.result(found, good=measured.is_exact)
+
+
+async def _growth(folder: Path, numbers: Sequence[int], idle_s: float, output: Output) -> None:
+    from quaestor.bench.growth import Growth
+    from quaestor.bench.report import growth_table
+
+    async with _server(folder) as (server, start):
+        machine, found = await Growth(folder, server, start, idle_s).run(numbers)
+    output.say(machine)
+    output.say(growth_table(found))
+    output.result({"ok": True, "machine": machine, "growth": found})
+
+
+@asynccontextmanager
+async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, Start]]:
+    """A server below the folder, and how processes are started beside it.
+
+    Signals end what runs inside; a benchmark that can say nothing fails by name.
+    """
+    from quaestor.bench.load import BenchFailed
+    from quaestor.store.embedded import EmbeddedServer
+
     loop, running = asyncio.get_running_loop(), asyncio.current_task()
     assert running is not None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -88,24 +132,13 @@ async def _bench(folder: Path, plan: object, output: Output) -> None:
 
     server = await asyncio.to_thread(EmbeddedServer.start, folder / "data", elsewhere=folder)
     try:
-        measured = await Bench(folder, server, start, plan, output.say).run()
+        yield server, start
     except BenchFailed as error:
         raise Failed(f"Nothing can be said: {error}.", code="bench_failed") from error
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
         await asyncio.to_thread(server.stop)
-    output.say(measured.machine)
-    for table in as_tables(measured):
-        output.say("")
-        output.say(table)
-    found = as_object(measured)
-    if not measured.is_exact:
-        output.say(
-            f"NOT GOOD: {found['requisitions']} requisitions, {found['documents_done']} done, "
-            f"{found['orders']} orders under {found['order_references']} references"
-        )
-    output.result(found, good=measured.is_exact)
 
 
 @command
