@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from quaestor.audit.exchange import WireExchange
+from quaestor.audit.telling import milliseconds, request_bytes, the_change
 from quaestor.audit.trace import Step
 from quaestor.cli.demo.facts import Facts, SentOrder
 from quaestor.cli.demo.run import Found
-from quaestor.cli.telling import milliseconds, request_bytes, the_change
 from quaestor.model.crosswalk import CodeKind, Missing
 from quaestor.model.order import PurchaseOrder
 from quaestor.model.requisition import Requisition

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from quaestor.audit.telling import told
 from quaestor.cli.demo.headline import amounts
 from quaestor.cli.demo.run import CASES, Found
-from quaestor.cli.telling import told
 
 __all__ = ["result", "verdict"]
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from quaestor.audit.telling import told
 from quaestor.audit.trace import Step
 from quaestor.cli.demo.headline import Hop, money
 from quaestor.cli.demo.run import CASES, Found
 from quaestor.cli.output import Output
-from quaestor.cli.telling import timeline, told
+from quaestor.cli.telling import timeline
 
 __all__ = ["Teller"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from quaestor.audit.exchange import WireExchange
+from quaestor.audit.telling import elapsed, told
 from quaestor.audit.trace import Attachment, Step
-from quaestor.cli.telling import elapsed, told
 
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 TOKEN = WireExchange("GET", "/sap/", 200, 40.0)
