@@ -49,6 +49,7 @@ from quaestor.runtime.sending import SystemLink
 from quaestor.runtime.upkeep import Upkeep
 from quaestor.security.identity import TrustedIssuer
 from quaestor.store import Connection, Database
+from quaestor.store.deployment import Pinned, pin_deployment
 
 __all__ = ["FLOWS", "Application", "open_gateway"]
 
@@ -85,6 +86,7 @@ class Application:
         )
         stack.push_async_callback(database.close)
         try:
+            await _require_ours(project, database)
             systems = open_systems(project, simulated or {})
         except BaseException:
             await stack.aclose()
@@ -173,10 +175,18 @@ class Application:
         source = system.connector
         if not isinstance(source, Pulls):
             return
+        observed = self.project.settings.mode_of(name) == "observe"
         if "requisitions" in system.manifest.streams:
-            yield Stream(name, "requisitions", source, self._pulled, REQUISITION_TO_ORDER)
+            yield Stream(
+                name,
+                "requisitions",
+                source,
+                self._pulled,
+                REQUISITION_TO_ORDER,
+                observed=observed,
+            )
         if "decisions" in system.manifest.streams:
-            yield Stream(name, "decisions", source, partial(self._decided, name))
+            yield Stream(name, "decisions", source, partial(self._decided, name), observed=observed)
 
     def _decided(self, name: str, item: Delivered) -> ForDocument | NotUnderstood | None:
         """What the people of the approval platform decided, as an event of our document."""
@@ -258,7 +268,13 @@ class Application:
         return World(
             deployment=deployment.name,
             targets={
-                name: Target(name, system.submits.render, system.manifest.actions, system.findable)
+                name: Target(
+                    name,
+                    system.submits.render,
+                    system.manifest.actions,
+                    system.findable,
+                    observed=self.project.settings.mode_of(name) == "observe",
+                )
                 for name, system in self.systems.items()
                 if system.submits is not None
             },
@@ -290,6 +306,7 @@ async def open_gateway(
     async with await Database.connect(
         dsn, role="quaestor_gateway", application_name=application_name, max_size=12
     ) as database:
+        await _require_ours(project, database)
         yield Services(
             database=database,
             recorder=Recorder(Subjects(audit_key)),
@@ -302,6 +319,13 @@ async def open_gateway(
             cursor_key=hmac.digest(audit_key, b"quaestor/gateway/cursor", "sha256"),
             entities=tuple(sorted(project.entities)),
         )
+
+
+async def _require_ours(project: Project, database: Database) -> None:
+    """Raises `EnvironmentMismatch` where the database belongs to another deployment."""
+    deployment = project.settings.deployment
+    wanted = Pinned(deployment.name, deployment.environment)
+    await database.run(lambda connection: pin_deployment(connection, wanted))
 
 
 def _reads_of(project: Project) -> ProjectReads:

@@ -15,9 +15,11 @@ from msgspec import Meta
 __all__ = [
     "LEASE_MARGIN_S",
     "Deployment",
+    "Environment",
     "Fault",
     "Limits",
     "Routing",
+    "SendMode",
     "Settings",
     "SimulatorSettings",
     "SystemSettings",
@@ -33,6 +35,10 @@ Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+(/\S*)?$")]
 
 
+Environment = Literal["test", "production"]
+SendMode = Literal["live", "observe"]
+
+
 class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where documents go: by entity, `*` for every entity that says nothing itself.
 
@@ -43,14 +49,17 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """This deployment. `name` is part of every posting key: it never changes.
+    """This deployment. `name` is part of every posting key: it never changes, and neither does the
+    `environment`: the database remembers both.
 
-    A worker that is gone for `lease_s` loses its documents to another. A document may wait
-    `lane_wait_max_s` for its system before it is parked. SIGTERM ends within `shutdown_s`.
+    In mode `observe` every system is only read. A worker that is gone for `lease_s` loses its
+    documents to another. A document may wait `lane_wait_max_s` for its system before it is parked.
+    SIGTERM ends within `shutdown_s`.
     """
 
     name: Name
-    environment: Literal["test", "production"] = "test"
+    environment: Environment = "test"
+    mode: SendMode = "live"
     lease_s: Seconds = 60.0
     reconcile_every_s: Seconds = 900.0
     lane_wait_max_s: Seconds = 86400.0
@@ -71,12 +80,15 @@ class SystemSettings(msgspec.Struct, frozen=True):
 
     With `simulate` our simulator stands in, and gives address and credentials. `own` holds the
     rest of the table, for the connector's own configuration type. `order_per_address` makes one
-    order per ship-to address (DESIGN D3).
+    order per ship-to address (DESIGN D3). `environment` is what the system behind the address is,
+    where that is known. In mode `observe` it is read, and nothing is sent to it.
     """
 
     connector: Name
     base_url: Url | None = None
     auth: Mapping[str, str] = {}
+    environment: Environment | None = None
+    mode: SendMode = "live"
     simulate: bool = False
     simulator: SimulatorSettings = SimulatorSettings()
     slots: Annotated[int, Meta(ge=1, le=1000)] = 8
@@ -102,6 +114,10 @@ class Settings(msgspec.Struct, frozen=True):
     systems: Mapping[str, SystemSettings]
     routing: Routing = Routing()
     limits: Limits = Limits()
+
+    def mode_of(self, system: str) -> SendMode:
+        """Whether anything may be sent to the system; a deployment that observes sends nothing."""
+        return "observe" if self.deployment.mode == "observe" else self.systems[system].mode
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -146,6 +162,15 @@ def _address_faults(name: str, system: SystemSettings, deployment: Deployment) -
             f"{key}.simulate",
             "a simulator forgets what it was sent",
             "simulate = false, with base_url and auth of the real system",
+        )
+    if not system.simulate and system.environment not in (None, deployment.environment):
+        # What is tried out would be ordered for good; or what is meant for good gets lost.
+        yield Fault(
+            f"{system.environment}_system_in_{deployment.environment}",
+            f"{key}.environment",
+            f"{system.base_url or name} is a {system.environment} system, and this deployment is "
+            f"a {deployment.environment} one",
+            f"the {deployment.environment} system's base_url, or a deployment of its own",
         )
     if system.simulate and system.connector == "none":
         yield Fault(

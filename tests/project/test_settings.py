@@ -68,3 +68,42 @@ def test_a_simulator_is_for_tests() -> None:
 
 def test_there_is_nothing_to_simulate_where_there_is_no_connector() -> None:
     assert faults(a_system(connector="none", simulate=True)) == ["nothing_to_simulate"]
+
+
+@pytest.mark.parametrize(
+    ("system", "deployment", "found"),
+    [
+        ("production", "test", ["production_system_in_test"]),
+        ("test", "production", ["test_system_in_production"]),
+        ("production", "production", []),
+        ("test", "test", []),
+        (None, "production", []),
+    ],
+)
+def test_a_system_and_its_deployment_are_of_one_environment(
+    system: str | None, deployment: str, found: list[str]
+) -> None:
+    given = a_system(environment=system, base_url="https://sap.acme.example")
+
+    assert faults(given, environment=deployment) == found
+
+
+def test_where_a_simulator_stands_in_nothing_reaches_the_real_system() -> None:
+    assert faults(a_system(environment="production", simulate=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("deployment", "system", "mode"),
+    [
+        ("live", "live", "live"),
+        ("live", "observe", "observe"),
+        ("observe", "live", "observe"),
+        ("observe", "observe", "observe"),
+    ],
+)
+def test_a_deployment_that_observes_sends_nothing_to_any_system(
+    deployment: str, system: str, mode: str
+) -> None:
+    settings = Settings(Deployment("acme", mode=deployment), {"sap": a_system(mode=system)})
+
+    assert settings.mode_of("sap") == mode

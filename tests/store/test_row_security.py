@@ -16,6 +16,7 @@ SHARED = {
     "audit_sequencer",
     "checkpoint",
     "clock_offset",
+    "deployment",
     "epoch",
     "migration",
     "outcome_spool",

@@ -57,8 +57,10 @@ def migrate(
     as_json: Json = False,
 ) -> None:
     """Bring a database to the schema of this release."""
+    from quaestor.cli.where import tell_where_at
     from quaestor.store.migrate import migrate as apply
 
+    tell_where_at(dsn)
     output = Output(as_json=as_json)
     applied = [str(each) for each in asyncio.run(apply(dsn))]
     output.say(f"applied: {', '.join(applied)}" if applied else "nothing to apply")

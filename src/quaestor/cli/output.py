@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from typing import Annotated, Any, NoReturn, ParamSpec
 
@@ -17,11 +18,14 @@ import msgspec
 import typer
 from rich.console import Console
 
-__all__ = ["Failed", "Json", "Output", "command", "json_line", "usage_error"]
+__all__ = ["Failed", "Json", "Output", "command", "json_line", "speaks_to_machine", "usage_error"]
 
 P = ParamSpec("P")
 
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON on stdout.")]
+
+# Whether the running command was asked for JSON: a machine needs no warning colours.
+speaks_to_machine: ContextVar[bool] = ContextVar("speaks_to_machine", default=False)
 
 _PIPE_COLUMNS = 100
 
@@ -94,6 +98,7 @@ def command(run: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(run)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        speaks_to_machine.set(bool(kwargs.get("as_json")))
         try:
             run(*args, **kwargs)
         except NotGood:

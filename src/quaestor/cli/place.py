@@ -209,14 +209,22 @@ class Opened(msgspec.Struct, frozen=True):
 
 @contextmanager
 def open_place(data: Path | None, dsn: str | None, *, wait_s: float = 0.0) -> Iterator[Opened]:
-    """The deployment of a data directory or a DSN.
+    """The deployment of a data directory or a DSN; a production one is named in red.
 
     What runs is used as it is. An embedded server that does not run is started, and stopped at
     the end. `wait_s` is for how long a deployment that is still starting is waited for.
     """
     from quaestor.cli.logs import log_warnings
+    from quaestor.cli.where import tell_where_at
 
     log_warnings()
+    with _opened(data, dsn, wait_s) as opened:
+        tell_where_at(opened.dsn)
+        yield opened
+
+
+@contextmanager
+def _opened(data: Path | None, dsn: str | None, wait_s: float) -> Iterator[Opened]:
     if data is None and dsn is None:
         raise Failed("Which deployment? Name it with --data DIR or --dsn DSN.", code="data_unnamed")
     place = Place(data) if data is not None else None

@@ -48,6 +48,7 @@ def serve(
     import uvloop
 
     from quaestor.cli.logs import begin_logging
+    from quaestor.cli.where import tell_where
     from quaestor.project.load import load_project
 
     begin_logging(as_json=log_json)
@@ -55,6 +56,7 @@ def serve(
         usage_error("--issuer and --jwks belong together")
     with open_place(data, dsn) as opened:
         loaded = load_project(opened.project_path(project))
+        tell_where(loaded.settings.deployment)
         key = opened.audit_key(audit_key)
         trusted = _trusted(opened, loaded, issuer, audience, jwks)
         output = Output(as_json=as_json)

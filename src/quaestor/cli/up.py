@@ -58,6 +58,7 @@ async def _up(
     path: Path, place: Place, dsn: str | None, workers: int, port: int | None, output: Output
 ) -> None:
     from quaestor.cli.supervise import Supervisor
+    from quaestor.cli.where import tell_where
     from quaestor.project.load import load_project
 
     stop = asyncio.Event()
@@ -65,6 +66,7 @@ async def _up(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     project = load_project(path)
+    tell_where(project.settings.deployment)
     supervisor = Supervisor(place, project, kind="up", dsn=dsn, heard=output.say)
     async with supervisor:
         release = await supervisor.start(

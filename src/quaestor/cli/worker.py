@@ -17,6 +17,7 @@ from quaestor.audit.keeper import Keeper
 from quaestor.cli.keeping import checkpointer
 from quaestor.cli.output import Output
 from quaestor.cli.place import Opened
+from quaestor.cli.where import tell_where
 from quaestor.connectors.kit.ready import Ready
 from quaestor.model.refusal import Refusal
 from quaestor.project.load import load_project
@@ -48,6 +49,7 @@ class Worker(msgspec.Struct, frozen=True):
 async def run_worker(worker: Worker, output: Output) -> None:
     """Work until SIGTERM or SIGINT; the ready line is said when the engine may begin."""
     project = load_project(worker.project)
+    tell_where(project.settings.deployment)
     deployment = project.settings.deployment.name
     signing = checkpointer(deployment, worker.signing_key, worker.checkpoints)
     if not worker.checkpoints:

@@ -160,6 +160,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("question_unanswerable", "operator", "No connector of that system answers questions."),
     ("ledger_unknown", "operator", "The entity has no ledger on the day of the document."),
     ("seam_changes_approved", "operator", "A customer's own step changed what was approved."),
+    ("held_while_observing", "operator", "The system is only observed: nothing was sent to it."),
     # Flow and runtime.
     ("flow_failed", "operator", "A stage of the flow raised an unforeseen error."),
     ("flow_unknown", "operator", "No running release knows this flow, version or schema."),

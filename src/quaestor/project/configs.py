@@ -18,7 +18,7 @@ __all__ = ["NOTHING", "read_configs", "with_auth_kind"]
 # A system that is only named: in crosswalks, identities, decisions.
 NOTHING = "none"
 
-_OF_THE_DEPLOYMENT = frozenset({"simulate", "simulator", "order_per_address"})
+_OF_THE_DEPLOYMENT = frozenset({"environment", "simulate", "simulator", "order_per_address"})
 CONNECT_TIMEOUT_S = 5.0
 _AUTH_KINDS = {"user": "basic", "token": "bearer", "client_id": "oauth2"}
 
@@ -35,7 +35,7 @@ def read_configs(folder: Folder, settings: Settings) -> dict[str, Any]:
         for name, system in settings.systems.items():
             config = None
             if system.connector != NOTHING:
-                config = _config(reader, name, system, kinds)
+                config = _config(reader, name, settings, kinds)
             if config is not None:
                 found[name] = config
     except ConnectorFolderInvalid as error:
@@ -51,10 +51,8 @@ def with_auth_kind(auth: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind, **auth}
 
 
-def _config(
-    reader: Reader, name: str, system: SystemSettings, kinds: Mapping[str, Any]
-) -> Any | None:
-    key = f"systems.{name}"
+def _config(reader: Reader, name: str, settings: Settings, kinds: Mapping[str, Any]) -> Any | None:
+    key, system = f"systems.{name}", settings.systems[name]
     if system.connector in kinds:
         try:
             config_type: type[msgspec.Struct] = kinds[system.connector].config_type
@@ -66,7 +64,8 @@ def _config(
                 "connector_invalid", f"{key}.connector", f"{told}: {type(error).__name__}: {error}"
             )
             return None
-        return reader.convert(_table(reader, name, system), config_type, key)
+        table = _table(reader, name, system) | {"mode": settings.mode_of(name)}
+        return reader.convert(table, config_type, key)
     known = ", ".join([*kinds, NOTHING])
     reader.report(
         "connector_unknown",

@@ -47,6 +47,7 @@ from quaestor.model.event import Retry, event_name
 from quaestor.model.refusal import Refused, refuse
 from quaestor.runtime.case import Arrived, Case, ClosedRequest, IntentRow
 from quaestor.runtime.lanes import lane_name
+from quaestor.runtime.observing import Held, held, note_held
 from quaestor.runtime.posting import (
     IntentState,
     Limits,
@@ -77,12 +78,16 @@ class FlowBroken(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """A system as the runtime sees it: how commands are rendered and what it guarantees."""
+    """A system as the runtime sees it: how commands are rendered and what it guarantees.
+
+    One that is only `observed` is never sent anything.
+    """
 
     system: str
     render: Callable[[Command], bytes]
     guarantees: Mapping[str, ActionGuarantee]
     findable: bool
+    observed: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,6 +222,8 @@ def _apply(
     except (Permanent, FlowBroken) as error:
         # Nothing of this step took place; the stage runs again after a person has acted.
         case.restore(undo)
+        if isinstance(error, Held):
+            note_held(case, error)
         refusal = (
             error.refusal
             if isinstance(error, Permanent)
@@ -336,6 +343,9 @@ def _intend(case: Case, world: World, now: datetime, send: Send) -> None:
         raise Permanent(f"{send.system} cannot {send.action}", refusal)
     key = _key(case, world, send)
     known = case.intents.get(send.name)
+    if target.observed:
+        command = _command(case, send, key, known.created_at if known else now)
+        raise Held(send.system, send.action, send.name, target.render(command))
     if known is None:
         case.intents[send.name] = _new_row(case, world, target, send, key, now)
         sent = SentIntent(key, send.system, send.action, send.generation)
@@ -442,9 +452,19 @@ def _resolve_sending(case: Case, world: World, now: datetime) -> bool:
             _park(case, Park(refusal.owner, refusal))
         case WaitUntil(at):
             case.due_at = at
+        case SendNow() if _is_observed(world, row.system):
+            # It was intended while something was still sent there.
+            note_held(case, row)
+            refusal = held(row.system, row.action)
+            _park(case, Park(refusal.owner, refusal))
         case (SendNow() | LookNow()) as move:
             case.move = move
     return False
+
+
+def _is_observed(world: World, system: str) -> bool:
+    target = world.targets.get(system)
+    return target is not None and target.observed
 
 
 def _resolved(case: Case, row: IntentRow, result: Outcome) -> None:

@@ -95,7 +95,9 @@ Translated = Inbound | ForDocument | NotUnderstood | None
 class Stream:
     """One stream of a system. `translate` is pure; `None` says that the item concerns nobody.
 
-    A first page is asked for at once, further ones every `every_s`.
+    A first page is asked for at once, further ones every `every_s`. A system that is only
+    `observed` marks nothing as taken, so its place in the stream is another than in earnest: it
+    is kept apart, and work in earnest begins at the beginning.
     """
 
     system: str
@@ -104,6 +106,12 @@ class Stream:
     translate: Callable[[Delivered], Translated]
     flow: Flow | None = None
     every_s: float = 5.0
+    observed: bool = False
+
+    @property
+    def place(self) -> str:
+        """The name under which its cursor is kept."""
+        return f"{self.name}, observed" if self.observed else self.name
 
 
 @dataclass
@@ -157,14 +165,14 @@ class Puller:
 
     async def _claim(self, stream: Stream) -> asyncpg.Record | None:
         async def work(connection: Connection) -> asyncpg.Record | None:
-            if (stream.system, stream.name) not in self._begun:
-                await connection.execute(_BEGIN, stream.system, stream.name)
+            if (stream.system, stream.place) not in self._begun:
+                await connection.execute(_BEGIN, stream.system, stream.place)
             # A page that outlasts the lease finds its fence moved and takes nothing in.
             lease = timedelta(seconds=2 * self.lease_s)
-            return await connection.fetchrow(_CLAIM, stream.system, stream.name, lease)
+            return await connection.fetchrow(_CLAIM, stream.system, stream.place, lease)
 
         claimed = await self.database.run(work)
-        self._begun.add((stream.system, stream.name))
+        self._begun.add((stream.system, stream.place))
         return claimed
 
     async def _note_trouble(self, stream: Stream, fence: int, reason: str) -> None:
@@ -173,7 +181,7 @@ class Puller:
         async def work(connection: Connection) -> None:
             pause = timedelta(seconds=max(TROUBLE_PAUSE_S, stream.every_s))
             await connection.execute(
-                _TROUBLE, stream.system, stream.name, fence, pause, reason[:300]
+                _TROUBLE, stream.system, stream.place, fence, pause, reason[:300]
             )
 
         await self.database.run(work)
@@ -184,7 +192,7 @@ class Puller:
         async def work(connection: Connection) -> tuple[int, int] | None:
             pause = timedelta(seconds=0 if page.more else stream.every_s)
             moved = await connection.fetchval(
-                _MOVE, stream.system, stream.name, fence, page.cursor, pause
+                _MOVE, stream.system, stream.place, fence, page.cursor, pause
             )
             if moved is None:
                 return None

@@ -3,6 +3,7 @@
 embedded     starts, shares and stops a private PostgreSQL on a laptop
 database     the connection pool, transactions and their retries
 migrate      brings a database to the schema of this release
+deployment   notices that the database is another deployment's
 epoch        notices that the database is not the one it was (D3)
 guard        no network call while a transaction is open (invariant I10)
 errors       what can be wrong with the store

@@ -8,6 +8,7 @@
     ├── NetworkCallInTransaction    invariant I10 was broken by our own code
     ├── MigrationError              see `quaestor.store.migrate`
     ├── EpochError                  see `quaestor.store.epoch`
+    ├── EnvironmentMismatch         see `quaestor.store.deployment`
     └── EmbeddedServerError         see `quaestor.store.embedded`
 
 No message ever holds a DSN: it may carry a password.

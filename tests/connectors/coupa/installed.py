@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import aiohttp
 import msgspec
 
 from quaestor.connectors.coupa.connector import KIND, CoupaConnector
@@ -43,6 +44,20 @@ class Installed:
     simulator: Simulator
     vendor: CoupaSimulator
     clock: Clock
+    control: str
+
+    async def writes(self) -> list[str]:
+        """The requests that were not for reading, those for tokens aside."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.control}/requests") as said,
+        ):
+            requests = (await said.json())["requests"]
+        return [
+            f"{one['method']} {one['path']}"
+            for one in requests
+            if one["method"] != "GET" and "oauth2" not in one["path"]
+        ]
 
     def fault(self, on: str, do: str, **more: Any) -> None:
         self.simulator.plan.put([msgspec.convert({"on": on, "do": do, **more}, Fault)])
@@ -69,6 +84,6 @@ async def installed(
         wire = http_wire(config, lambda reference: Secret(ready.credentials["client_secret"]))
         try:
             connector = cast(CoupaConnector, KIND.build(config, wire))
-            yield Installed(connector, simulator, vendor, clock)
+            yield Installed(connector, simulator, vendor, clock, ready.control)
         finally:
             await wire.close()

@@ -5,6 +5,9 @@ skip some as soon as one leaves it, so its first page is read again and again: a
 marks what that page delivered, which takes it out of the set. When the set is empty, changes of
 what was exported before are read by `updated_at`. Coupa's flag is not reset by an edit there, so
 the change of an exported requisition is seen by its time alone.
+
+In mode `observe` nothing is marked, so the set cannot be read to its end that way: what is in it is
+read by `updated_at` as well, from its oldest to its newest.
 """
 
 from __future__ import annotations
@@ -77,14 +80,16 @@ class Pulling:
     # --- requisitions ---------------------------------------------------------------------------
 
     async def _requisitions(self, cursor: Cursor) -> Page:
-        cursor = await self._acknowledged(cursor)
         statuses = self._config.pulls.statuses
         wanted = (
             {"status": statuses[0]} if len(statuses) == 1 else {"status[in]": ",".join(statuses)}
         )
+        new = {"exported": "false", **wanted}
+        if self._config.mode == "observe":
+            return await self._changes(REQUISITIONS, Cursor(cursor.place), new)
+        cursor = await self._acknowledged(cursor)
         query = {
-            "exported": "false",
-            **wanted,
+            **new,
             "order_by": "id",
             "dir": "asc",
             "limit": str(self._config.pulls.page),

@@ -91,7 +91,8 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     installation's manifest (DESIGN D3); `total_timeout_s` bounds each request. At most
     `requests_per_s` are sent in the long run, `burst` at once: the vendor's limit, divided by the
     number of workers. `oauth` says how access tokens are given. Without `sends` the system is
-    only read: nothing is ever sent to it.
+    only read: nothing is ever sent to it. So it is in mode `observe`, which shows what would have
+    been sent, and marks nothing there as taken.
 
     `system` is the table's own NAME: it is given by the loader and not written into the table.
     """
@@ -110,6 +111,7 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     burst: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     oauth: OAuthRules = OAuthRules()
     sends: bool = True
+    mode: Literal["live", "observe"] = "live"
 
 
 def auth_of(config: SystemConfig, resolve: Resolve) -> Auth:
