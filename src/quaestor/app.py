@@ -40,7 +40,7 @@ from quaestor.runtime.crash import no_crash
 from quaestor.runtime.dispatch import Dispatch
 from quaestor.runtime.engine import Engine, EngineOptions
 from quaestor.runtime.intent import Limits
-from quaestor.runtime.lanes import Lanes, lane_name
+from quaestor.runtime.lanes import Lanes, lane_names
 from quaestor.runtime.progress import Target, World
 from quaestor.runtime.pulling import ForDocument, NotUnderstood, Puller, Stream
 from quaestor.runtime.receiving import Inbound, Taken, inbound_requisition, take_in
@@ -229,7 +229,10 @@ class Application:
         """A worker on this application's database and systems."""
         deployment = self.project.settings.deployment
         dispatch = Dispatch(FLOWS)
-        lanes = Lanes({name: system.settings.slots for name, system in self.systems.items()})
+        lanes = Lanes(
+            {name: system.settings.slots for name, system in self.systems.items()},
+            lane_names(self.systems, tuple(self.project.entities)),
+        )
         advance = Advance(
             world=self._world(),
             flows={flow.name: flow for flow in FLOWS.values()},
@@ -254,11 +257,6 @@ class Application:
                 worker_id,
                 lane_wait_max_s=deployment.lane_wait_max_s,
             ),
-            lane_names=[
-                lane_name(system, entity)
-                for system in self.systems
-                for entity in self.project.entities
-            ],
             options=options or EngineOptions(shutdown_s=deployment.shutdown_s),
             at=at,
         )

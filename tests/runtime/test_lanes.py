@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from quaestor.runtime.lanes import Circuit, Lanes, lane_name, system_of
+from quaestor.runtime.lanes import (
+    NO_SYSTEM,
+    Circuit,
+    Lanes,
+    lane_name,
+    lane_names,
+    system_of,
+)
 
 
 def test_a_lane_is_a_system_for_one_entity() -> None:
@@ -31,18 +38,18 @@ def test_a_slot_given_back_is_free_again() -> None:
 
 
 def test_lanes_with_work_share_the_slots_of_their_system() -> None:
-    lanes = Lanes({"sap": 8})
+    lanes = Lanes({"sap": 8}, ["sap/a", "sap/b", "sap/c"])
     lanes.saw_work(["sap/a", "sap/b", "sap/b"])
 
-    shares = lanes.shares(["sap/a", "sap/b", "sap/c"], 0.0)
+    shares = lanes.shares(0.0, room=80)
 
     assert shares == {"sap/a": 4, "sap/b": 4, "sap/c": 4}
 
 
 def test_the_order_of_the_lanes_rotates() -> None:
-    lanes = Lanes({"sap": 8})
+    lanes = Lanes({"sap": 8}, ["sap/a", "sap/b", "sap/c"])
 
-    firsts = [next(iter(lanes.shares(["sap/a", "sap/b", "sap/c"], 0.0))) for _ in range(3)]
+    firsts = [next(iter(lanes.shares(0.0, room=80))) for _ in range(3)]
 
     assert sorted(firsts) == ["sap/a", "sap/b", "sap/c"]
 
@@ -85,3 +92,21 @@ def test_the_wish_of_the_vendor_is_obeyed_to_the_second() -> None:
     circuit.trouble(10.0, "429", wait_s=7.0, jitter=0.3)
 
     assert circuit.probe_at == 17.0
+
+
+def test_what_needs_no_system_waits_in_a_lane_of_its_entity() -> None:
+    names = lane_names(["sap"], ["a", "b"])
+
+    system = system_of(lane_name(NO_SYSTEM, "a"))
+
+    assert names == ("sap/a", "sap/b", "/a", "/b")
+    assert system == NO_SYSTEM
+
+
+def test_entities_that_had_work_share_what_may_be_taken_without_a_system() -> None:
+    lanes = Lanes({"sap": 8}, lane_names(["sap"], ["a", "b", "c"]))
+    lanes.saw_work(["/a", "/b"])
+
+    shares = lanes.shares(0.0, room=80)
+
+    assert {name: shares[name] for name in ("/a", "/b", "/c")} == {"/a": 40, "/b": 40, "/c": 40}

@@ -48,7 +48,7 @@ async def test_what_is_asked_every_second_passes_over_what_waits_for_people(
     waited = await worker.run(lambda connection: _plan(connection, upkeep._WAITED))
     killers = await worker.run(lambda connection: _plan(connection, upkeep._KILLERS))
 
-    assert "(lane > ''::text)" in waited
+    assert "work_waiting" in waited
     assert "work_deaths" in killers
 
 

@@ -31,7 +31,7 @@ from quaestor.runtime.advancing import Advance
 from quaestor.runtime.dispatch import Dispatch
 from quaestor.runtime.engine import Engine, EngineOptions
 from quaestor.runtime.intent import Limits
-from quaestor.runtime.lanes import Lanes
+from quaestor.runtime.lanes import Lanes, lane_names
 from quaestor.runtime.progress import Target, World
 from quaestor.runtime.receiving import Inbound, take_in, tell_document
 from quaestor.runtime.recording import Recorder
@@ -216,7 +216,7 @@ class Bench:
         advance = Advance(
             world=world,
             flows={self.flow.name: self.flow},
-            lanes=Lanes({"erp": slots}),
+            lanes=Lanes({"erp": slots}, lane_names(["erp"], [ENTITY])),
             links={"erp": SystemLink("erp", self.connector, total_timeout_s)},
             recorder=self.recorder,
             lease_s=lease_s,
@@ -229,7 +229,6 @@ class Bench:
             dispatch,
             advance,
             upkeep,
-            [f"erp/{ENTITY}"],
             EngineOptions(**options),
             at,
         )

@@ -25,7 +25,7 @@ from quaestor.runtime.crash import no_crash
 from quaestor.runtime.dispatch import Dispatch
 from quaestor.runtime.engine import Engine, EngineOptions
 from quaestor.runtime.intent import Limits
-from quaestor.runtime.lanes import Lanes
+from quaestor.runtime.lanes import Lanes, lane_names
 from quaestor.runtime.progress import Target, World
 from quaestor.runtime.sending import SystemLink
 from quaestor.runtime.upkeep import Upkeep
@@ -241,7 +241,7 @@ async def worker_on(database: TestDatabase, gateway: Gateway) -> AsyncIterator[D
     advance = Advance(
         world=world,
         flows=services.flows,
-        lanes=Lanes({"sap": 8}),
+        lanes=Lanes({"sap": 8}, lane_names(["sap"], services.entities)),
         links={"sap": SystemLink("sap", erp, 2.0)},
         recorder=services.recorder,
         lease_s=5.0,
@@ -249,8 +249,7 @@ async def worker_on(database: TestDatabase, gateway: Gateway) -> AsyncIterator[D
         know_releases=_no_releases,
     )
     upkeep = Upkeep(pool, dispatch, "worker-1", every_s=0.2)
-    lanes = [f"sap/{entity}" for entity in services.entities]
-    async with running(Engine(pool, dispatch, advance, upkeep, lanes, EngineOptions(), no_crash)):
+    async with running(Engine(pool, dispatch, advance, upkeep, EngineOptions(), no_crash)):
         yield pool
 
 

@@ -27,6 +27,7 @@ from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.model.refusal import refuse
 from quaestor.project.load import load_project
 from quaestor.runtime.dispatch import Dispatch
+from quaestor.runtime.lanes import NO_SYSTEM, lane_name
 from quaestor.runtime.state import SCHEMA_NO, WorkState, encode_state
 from quaestor.store import Connection, Database
 from quaestor.store.embedded import EmbeddedServer
@@ -63,7 +64,7 @@ with laid as (
 insert into quaestor.work
     (document_id, entity, flow, flow_version, schema_no, release, stage, state, lane, due_at,
      parked_owner, parked_code, parked, parked_at)
-select id, $1, $7, $8, $5, $9, 'validating', $10, '',
+select id, $1, $7, $8, $5, $9, 'validating', $10, '/' || $1,
        case when $11::text is null then quaestor.clock() end,
        $11, $12, $13, case when $11::text is not null then quaestor.clock() end
 from laid
@@ -221,7 +222,9 @@ async def _claim_ms(connection: Connection, dispatch: Dispatch) -> float:
     await transaction.start()
     try:
         began = time.perf_counter()
-        claimed = await dispatch.claim(connection, {"": CLAIMED}, woken_max=CLAIMED, in_flight=[])
+        claimed = await dispatch.claim(
+            connection, {lane_name(NO_SYSTEM, ENTITY): CLAIMED}, woken_max=CLAIMED, in_flight=[]
+        )
         took_ms = (time.perf_counter() - began) * 1000
     finally:
         await transaction.rollback()

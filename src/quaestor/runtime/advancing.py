@@ -17,7 +17,7 @@ import structlog
 from quaestor.flows.kit.flow import Flow
 from quaestor.runtime.case import Case
 from quaestor.runtime.gate import EpochGate
-from quaestor.runtime.lanes import Lanes
+from quaestor.runtime.lanes import NO_SYSTEM, Lanes, lane_name
 from quaestor.runtime.ledger import carry_out
 from quaestor.runtime.posting import SendNow, begin_look, begin_send, reconcile_due
 from quaestor.runtime.progress import World, proceed
@@ -114,7 +114,7 @@ class Advance:
         """The end of the lease where the case goes on the wire; `None` where it is given back."""
         self.plan_reconciling(case)
         if case.move is None:
-            case.lane, case.lane_since = "", None
+            case.lane, case.lane_since = lane_name(NO_SYSTEM, case.document.entity), None
             return None
         row = case.sending_row
         assert row is not None

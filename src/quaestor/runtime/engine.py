@@ -19,6 +19,7 @@ from quaestor.runtime.advancing import Advance, Batch
 from quaestor.runtime.case import Case
 from quaestor.runtime.crash import no_crash
 from quaestor.runtime.dispatch import Dispatch
+from quaestor.runtime.lanes import NO_SYSTEM
 from quaestor.runtime.outcomes import OutcomeWriter
 from quaestor.runtime.reconciling import Reconciler
 from quaestor.runtime.sending import Call, make_call
@@ -54,7 +55,6 @@ class Engine:
     dispatch: Dispatch
     advance: Advance
     upkeep: Upkeep
-    lane_names: Sequence[str]
     options: EngineOptions = field(default_factory=EngineOptions)
     at: Callable[[str], None] = no_crash
 
@@ -152,10 +152,11 @@ class Engine:
 
     async def _claim_some(self, *, suspects: bool) -> int:
         claimed_monotonic = time.monotonic()
-        lanes = self.advance.lanes.shares(self.lane_names, claimed_monotonic)
         room = self.options.in_flight_max - len(self._in_flight)
-        # What needs no slot yet comes last, so that it takes none from who waits in a lane.
-        lanes[""] = max(1, min(self.options.batch_max, room))
+        room = max(1, min(self.options.batch_max, room))
+        lanes = self.advance.lanes.shares(claimed_monotonic, room=room)
+        # What has no lane that we know is seen all the same: it is refused by name.
+        lanes[NO_SYSTEM] = room
         batches: list[Batch] = []
 
         async def work(connection: Connection) -> list[Case]:
@@ -178,7 +179,7 @@ class Engine:
                 return []
             cases = await self.dispatch.load(connection, claimed)
             if not suspects:
-                self.advance.lanes.saw_work(case.lane for case in cases if case.lane)
+                self.advance.lanes.saw_work(case.lane for case in cases)
             batch = Batch(cases, claimed[0].now, claimed_monotonic)
             batches.append(batch)
             kept = await self.advance.run(connection, batch)

@@ -44,8 +44,8 @@ from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::bytea[])
 """
 _WORK = """
 insert into quaestor.work
-    (document_id, entity, flow, flow_version, schema_no, release, stage, state, due_at)
-select u.id, u.entity, $3, $4, $5, $6, $7, $8, $9
+    (document_id, entity, flow, flow_version, schema_no, release, stage, state, lane, due_at)
+select u.id, u.entity, $3, $4, $5, $6, $7, $8, '/' || u.entity, $9
 from unnest($1::bigint[], $2::text[]) u(id, entity)
 """
 

@@ -1,8 +1,10 @@
-"""Lanes: who may be sent now. A lane is a target system for one entity; slots are the system's.
+"""Lanes: who is taken next, and who may be sent now.
 
-A document is claimed for a lane only while its system has a free slot, so that a send never queues
-anywhere but in the database (DESIGN D5). A system in trouble closes all of its lanes: its
-documents wait there, uncounted and unparked, and one probe at a time decides (D6).
+A lane is a target system for one entity; slots are the system's. A document is claimed for a lane
+only while its system has a free slot, so that a send never queues anywhere but in the database
+(DESIGN D5). A system in trouble closes all of its lanes: its documents wait there, uncounted and
+unparked, and one probe at a time decides (D6). What needs no system next waits in a lane of its
+entity alone: so no entity waits behind another's flood there either.
 """
 
 from __future__ import annotations
@@ -10,15 +12,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Circuit", "Lanes", "lane_name", "system_of"]
+__all__ = ["NO_SYSTEM", "Circuit", "Lanes", "lane_name", "lane_names", "system_of"]
+
+# The system of what needs none; its lanes are `/entity`.
+NO_SYSTEM = ""
 
 PROBE_FIRST_S = 1.0
 PROBE_MAX_S = 30.0
 
 
 def lane_name(system: str, entity: str) -> str:
-    """The lane of a target system for one legal entity."""
+    """The lane of a target system, or of none (`NO_SYSTEM`), for one legal entity."""
     return f"{system}/{entity}"
+
+
+def lane_names(systems: Iterable[str], entities: Sequence[str]) -> tuple[str, ...]:
+    """All lanes of a deployment: each system for each entity, and each entity alone."""
+    return tuple(
+        lane_name(system, entity) for system in (*systems, NO_SYSTEM) for entity in entities
+    )
 
 
 def system_of(lane: str) -> str:
@@ -60,13 +72,15 @@ class Circuit:
 
 @dataclass(slots=True)
 class Lanes:
-    """Slots of this worker. `slots` is how many calls one system takes at once, by system.
+    """Slots of this worker. `slots` is how many calls one system takes at once, by system;
+    `names` are the lanes of the deployment.
 
     The slots of a system are shared by its lanes: each lane that had work lately may claim its
     share, and the order of the lanes rotates, so that no entity waits behind another's flood.
     """
 
     slots: Mapping[str, int]
+    names: Sequence[str] = ()
     slots_default: int = 8
     _taken: dict[str, int] = field(default_factory=dict)
     _circuits: dict[str, Circuit] = field(default_factory=dict)
@@ -88,16 +102,17 @@ class Lanes:
             return 1 if now >= circuit.probe_at and not circuit.probing else 0
         return max(0, self.slots.get(system, self.slots_default) - self._taken.get(system, 0))
 
-    def shares(self, lanes: Sequence[str], now: float) -> dict[str, int]:
-        """How many documents may be claimed per lane; lanes of a system without a slot are out."""
-        if not lanes:
-            return {}
-        self._turn = (self._turn + 1) % len(lanes)
+    def shares(self, now: float, *, room: int) -> dict[str, int]:
+        """How many documents may be claimed per lane; lanes of a system without a slot are out.
+
+        `room` is how many may be taken that need no system.
+        """
+        self._turn = (self._turn + 1) % max(1, len(self.names))
         found: dict[str, int] = {}
-        for lane in (*lanes[self._turn :], *lanes[: self._turn]):
+        for lane in (*self.names[self._turn :], *self.names[: self._turn]):
             system = system_of(lane)
-            free = self.free(system, now)
-            if free:
+            free = room if system == NO_SYSTEM else self.free(system, now)
+            if free > 0:
                 found[lane] = -(-free // max(1, len(self._busy.get(system, ()))))
         return found
 

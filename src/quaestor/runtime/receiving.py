@@ -121,8 +121,8 @@ values ($1, $2, $3, $4, $5, $6, $7)
 """
 _WORK = """
 insert into quaestor.work
-    (document_id, entity, flow, flow_version, schema_no, release, stage, state, due_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    (document_id, entity, flow, flow_version, schema_no, release, stage, state, lane, due_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, '/' || $2, $9)
 """
 _EVENT = """
 insert into quaestor.inbox (entity, source, event_id, document_id, kind, body, received_at)

@@ -23,7 +23,7 @@ from quaestor.runtime.advancing import Advance
 from quaestor.runtime.case import Case
 from quaestor.runtime.dispatch import Claimed, Dispatch
 from quaestor.runtime.gate import EpochGate
-from quaestor.runtime.lanes import Lanes
+from quaestor.runtime.lanes import NO_SYSTEM, Lanes, lane_name
 from quaestor.runtime.saving import Flight, save_cases
 from quaestor.store import Connection, Database, StorageUnavailable, is_storage_trouble
 
@@ -60,7 +60,7 @@ _WAITED = """
 select document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence,
        woken, woken_seen, outcome, quaestor.clock() as now
 from quaestor.work
-where lane > '' and lane_since < quaestor.clock() - $1::interval
+where lane_since < quaestor.clock() - $1::interval
   and due_at is not null and parked_at is null
   and lease_until < quaestor.clock()
 order by document_id limit $2 for update skip locked
@@ -72,6 +72,13 @@ from quaestor.work
 where deaths > 0 and deaths >= $1 and parked_at is null and lease_until < quaestor.clock()
 order by document_id limit $2 for update skip locked
 """
+
+# Documents of an entity that this release does not know any more.
+_STRAYS = """
+update quaestor.work set lane = ''
+where due_at is not null and left(lane, 1) = '/' and lane <> all($1::text[])
+"""
+_STRAYS_EVERY_S = 60.0
 
 _CIRCUIT = """
 insert into quaestor.system_state (system, open, reason, failures, opened_at, seen_at)
@@ -102,6 +109,7 @@ class Upkeep:
     _borrowed: AsyncExitStack = field(default_factory=AsyncExitStack)
     _has_declared: bool = False
     _shown: dict[str, _Shown] = field(default_factory=dict)
+    _strays_at: float = 0.0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def begin(self, gate: EpochGate) -> None:
@@ -155,6 +163,7 @@ class Upkeep:
         await self._park(advance, _KILLERS, DEATHS_MAX, "document_kills_worker")
         longest = timedelta(seconds=self.lane_wait_max_s)
         await self._park(advance, _WAITED, longest, "lane_wait_exceeded")
+        await self._adopt_strays(advance.lanes, started)
         took_s = time.monotonic() - started
         if took_s > self.every_s:
             _log.warning("upkeep_slow", took_s=round(took_s, 2))
@@ -217,6 +226,11 @@ class Upkeep:
                 await connection.execute(_BURY, row["id"])
         self.suspects = await connection.fetchval(_SUSPECTS, DEATHS_MAX)
 
+    async def _adopt_strays(self, lanes: Lanes, now: float) -> None:
+        if now >= self._strays_at:
+            self._strays_at = now + _STRAYS_EVERY_S
+            await self._ask(_STRAYS, list(lanes.names))
+
     async def _show_circuits(self, lanes: Lanes) -> None:
         """State which systems are in trouble, for whoever asks from outside of this process."""
         for system, circuit in sorted(lanes.circuits().items()):
@@ -249,6 +263,6 @@ class Upkeep:
 
 def _set_aside(case: Case, code: str) -> None:
     refusal = refuse(code, lane=case.lane or "none")
-    case.lane, case.lane_since = "", None
+    case.lane, case.lane_since = lane_name(NO_SYSTEM, case.document.entity), None
     case.keep(parked=Park(refusal.owner, refusal))
     case.note("park", code, refusal=refusal)
