@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from quaestor.connectors.kit.contract import Ambiguous, Command, Transient
 from quaestor.model.event import Cancel
 from tests.support.database import TestDatabase
-from tests.support.engine import FakeErp, bench_on, running
+from tests.support.engine import OTHER_ENTITY, FakeErp, bench_on, running
 
 
 async def test_every_document_becomes_exactly_one_order(database: TestDatabase) -> None:
@@ -53,6 +53,37 @@ async def test_a_system_in_trouble_makes_documents_wait_uncounted(database: Test
         await bench.until({"ordered": 5})
 
     assert erp.doubles == 0
+
+
+async def test_an_entity_does_not_wait_behind_the_flood_of_another(database: TestDatabase) -> None:
+    sent: list[str] = []
+
+    async def note(command: Command) -> None:
+        sent.append(command.entity)
+
+    erp = FakeErp()
+    erp.before = note
+    bench = await bench_on(database, erp)
+    await bench.take_in(600)
+    await bench.take_in(5, prefix="B", entity=OTHER_ENTITY)
+
+    async with running(bench.engine(slots=10)):
+        await bench.until({"ordered": 605})
+
+    last = max(place for place, entity in enumerate(sent) if entity == OTHER_ENTITY)
+    assert last < 200
+
+
+async def test_a_document_of_an_unknown_entity_is_taken_all_the_same(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    await bench.take_in(3, entity="sold-long-ago")
+
+    async with running(bench.engine()):
+        await bench.until({"ordered": 3})
+
+    assert len(bench.erp.orders) == 3
 
 
 async def test_a_cancellation_in_doubt_leaves_what_was_applied(database: TestDatabase) -> None:

@@ -41,9 +41,19 @@ from quaestor.store import Connection, Database
 from quaestor.store.epoch import establish_epoch
 from tests.support.database import TestDatabase
 
-__all__ = ["MEMO_FLOW", "Bench", "FakeErp", "Memo", "NoPersons", "bench_on", "running"]
+__all__ = [
+    "MEMO_FLOW",
+    "OTHER_ENTITY",
+    "Bench",
+    "FakeErp",
+    "Memo",
+    "NoPersons",
+    "bench_on",
+    "running",
+]
 
 ENTITY = "acme-de"
+OTHER_ENTITY = "acme-us"
 
 
 class Memo(msgspec.Struct, frozen=True):
@@ -153,7 +163,12 @@ class Bench:
         self.reconcile_every_s = 60.0
 
     async def take_in(
-        self, count: int, *, prefix: str = "M", order: PurchaseOrder | None = None
+        self,
+        count: int,
+        *,
+        prefix: str = "M",
+        order: PurchaseOrder | None = None,
+        entity: str = ENTITY,
     ) -> list[int]:
         """So many memos, due at once; each asks for this order."""
 
@@ -163,7 +178,7 @@ class Bench:
                 source_id = f"{prefix}{number:05}"
                 inbound = Inbound(
                     "memo",
-                    ENTITY,
+                    entity,
                     "desk",
                     source_id,
                     source_id,
@@ -216,7 +231,7 @@ class Bench:
         advance = Advance(
             world=world,
             flows={self.flow.name: self.flow},
-            lanes=Lanes({"erp": slots}, lane_names(["erp"], [ENTITY])),
+            lanes=Lanes({"erp": slots}, lane_names(["erp"], [ENTITY, OTHER_ENTITY])),
             links={"erp": SystemLink("erp", self.connector, total_timeout_s)},
             recorder=self.recorder,
             lease_s=lease_s,

@@ -152,11 +152,7 @@ class Engine:
 
     async def _claim_some(self, *, suspects: bool) -> int:
         claimed_monotonic = time.monotonic()
-        room = self.options.in_flight_max - len(self._in_flight)
-        room = max(1, min(self.options.batch_max, room))
-        lanes = self.advance.lanes.shares(claimed_monotonic, room=room)
-        # What has no lane that we know is seen all the same: it is refused by name.
-        lanes[NO_SYSTEM] = room
+        lanes = self._shares(claimed_monotonic)
         batches: list[Batch] = []
 
         async def work(connection: Connection) -> list[Case]:
@@ -211,6 +207,14 @@ class Engine:
         self._launch(batches[-1].calls, claimed_monotonic)
         await self.upkeep.declare([])
         return len(kept)
+
+    def _shares(self, now: float) -> dict[str, int]:
+        room = self.options.in_flight_max - len(self._in_flight)
+        room = max(1, min(self.options.batch_max, room))
+        lanes = self.advance.lanes.shares(now, room=room)
+        # What has no lane that we know is seen all the same: it is refused by name.
+        lanes[NO_SYSTEM] = room
+        return lanes
 
     # --- calling --------------------------------------------------------------------------------
 
