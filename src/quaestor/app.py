@@ -201,7 +201,11 @@ class Application:
         match found:
             case Decision():
                 event = Decided(
-                    item.event_id, found.decided_at, f"system:{name}", evidence=found.evidence
+                    item.event_id,
+                    found.decided_at,
+                    f"system:{name}",
+                    reference=found.reference,
+                    evidence=found.evidence,
                 )
                 return ForDocument("requisition", found.source_system, found.source_id, event)
             case Unreadable(refusals):

@@ -102,12 +102,18 @@ async def test_a_cancellation_may_be_said_twice_and_is_found() -> None:
     assert found.differences[0] == "state: the requisition is cancelled"
 
 
-async def test_what_is_approved_cannot_be_cancelled() -> None:
-    async with a_tenant(routing={"steps": []}) as tenant:
+@pytest.mark.parametrize(
+    "steps", [[], [{"by": "manager", "after_ms": 0, "do": "deny", "comment": "No"}]]
+)
+async def test_what_was_decided_there_cannot_be_cancelled_and_says_that_it_ended(
+    steps: list[dict[str, Any]],
+) -> None:
+    async with a_tenant(routing={"steps": steps}) as tenant:
         await tenant.submit(a_submission())
         answer = await tenant.submit(a_cancellation())
 
     assert isinstance(answer, Rejected)
+    assert answer.refusal.code == "approval_ended_there"
     assert "cannot be canceled" in answer.refusal.details["message"]
 
 
@@ -116,6 +122,7 @@ async def test_what_is_not_there_cannot_be_cancelled() -> None:
         answer = await tenant.submit(a_cancellation())
 
     assert isinstance(answer, Rejected)
+    assert answer.refusal.code == "approval_request_refused"
 
 
 @pytest.mark.parametrize("number", ["", "a b", "<x/>", "x" * 65])

@@ -84,6 +84,10 @@ class FlowDriver:
         self._run()
         return self
 
+    def moves(self) -> bool:
+        """One step, or one event asked about; false where the document rests."""
+        return self._interrupted() or self._goes_on()
+
     def deliver(self, *events: Event) -> None:
         """These events come, in this order, and the document is looked at once."""
         self.events.extend(events)
@@ -95,6 +99,11 @@ class FlowDriver:
         self.deliver(*events)
 
     def answer(self, result: Applied | Rejected | None) -> None:
+        """The pending send is resolved, and the document goes on; `None` as in `settles`."""
+        self.settles(result)
+        self._run()
+
+    def settles(self, result: Applied | Rejected | None) -> None:
         """The pending send is resolved; `None`: it is certain that it left nothing."""
         assert self.sending is not None, "nothing is being sent"
         name = self.sending
@@ -104,7 +113,6 @@ class FlowDriver:
         else:
             assert result is not None, "a send that is not withdrawn is sent again"
             self._resolve(name, result)
-        self._run()
 
     def left_the_wire(self) -> None:
         """The first byte of the pending send left, and no answer came: perhaps applied."""
@@ -154,7 +162,7 @@ class FlowDriver:
 
     def _run(self) -> None:
         for _ in range(STEPS_MAX):
-            if not (self._interrupted() or self._goes_on()):
+            if not self.moves():
                 return
         raise AssertionError(f"no rest after {STEPS_MAX} steps, at {self.stage}")
 
@@ -176,8 +184,11 @@ class FlowDriver:
     def _goes_on(self) -> bool:
         if self.sending is not None or isinstance(self.waiting, Park | Done):
             return False
-        if isinstance(self.waiting, Await) and not self._wakes_up(self.waiting):
-            return False
+        if isinstance(self.waiting, Await):
+            if not self._wakes_up(self.waiting):
+                return False
+            self.waiting = None
+            return True
         self.waiting = None
         self._take(self.flow.stages[self.stage].run(self.dossier()))
         return True
@@ -239,7 +250,7 @@ class FlowDriver:
 
     def _send(self, send: Send) -> None:
         assert self.sending is None, f"{send.name} while {self.sending} is unresolved"
-        assert not isinstance(self.results.get(send.name), Applied | Withdrawn), (
+        assert not _left_something(self.results.get(send.name)), (
             f"{send.name} was sent and left something"
         )
         self.sent.append(send)
@@ -261,3 +272,9 @@ class FlowDriver:
 
     def _see(self, name: str, state: str) -> None:
         self.sends[name] = msgspec.structs.replace(self.sends[name], state=state)
+
+
+def _left_something(result: Result | None) -> bool:
+    return isinstance(result, Applied) or (
+        isinstance(result, Withdrawn) and result.left is not None
+    )

@@ -2,10 +2,10 @@
 
     approving ─► asking ─► (awaited) ─► deciding ─► approved: `ordering`
                    ▲           └─ nobody answered      └─► rejected
-                   └─ retried ─── expiring ◄─┘
+                   └─ retried ── expired ◄── expiring ◄─┘
 
-A request names the version it asks about. A decision on an earlier request is read and laid
-aside: it says nothing about what stands there now.
+A request names the version it asks about. A decision on an earlier request, or by another system
+than the declared decider, is recorded and laid aside: it says nothing about what stands there now.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from quaestor.approvals.decide import decide as decide_approval
 from quaestor.approvals.snapshot import ApprovalPolicy, ApprovalSnapshot
 from quaestor.connectors.kit.contract import Rejected
 from quaestor.flows.charging import buyer_of
-from quaestor.flows.kit.dossier import ApprovalRequested, Dossier
+from quaestor.flows.kit.dossier import HANDED, ApprovalRequested, Dossier, request_of
 from quaestor.flows.kit.effects import (
     Record,
     Release,
@@ -28,6 +28,7 @@ from quaestor.flows.kit.effects import (
 )
 from quaestor.flows.kit.reads import EntityBook, Routing
 from quaestor.flows.kit.step import Await, Park, Step
+from quaestor.flows.withdrawing import WITHDRAWING_READS, unanswered
 from quaestor.model.approval import ApprovalEvidence
 from quaestor.model.employee import Directory
 from quaestor.model.event import Decided
@@ -40,14 +41,19 @@ __all__ = [
     "approving",
     "asking",
     "deciding",
+    "expired",
     "expiring",
     "handed",
     "latest_request",
 ]
 
-APPROVING_READS: tuple[type, ...] = (ApprovalPolicy, EntityBook, Directory, Rates, Routing)
-
-_HANDED = "handed/"
+APPROVING_READS: tuple[type, ...] = (
+    *WITHDRAWING_READS,
+    ApprovalPolicy,
+    EntityBook,
+    Directory,
+    Rates,
+)
 
 
 def approving(dossier: Dossier) -> Step:
@@ -74,7 +80,7 @@ def asking(dossier: Dossier) -> Step:
         return Step((asked,), _awaited(dossier, dossier.now))
     # The decider works in a system of his own: the requisition is handed over there, once.
     handed = Send(
-        _HANDED + asked.name,
+        HANDED + asked.name,
         policy.decider,
         "submit_requisition",
         order_group=asked.name,
@@ -88,7 +94,7 @@ def handed(dossier: Dossier) -> Step:
     request = latest_request(dossier)
     if request is None:
         return Step((), "asking")
-    match dossier.results.get(_HANDED + request.request):
+    match dossier.results.get(HANDED + request.request):
         case Rejected(refusal):
             return Step((), Park(refusal.owner, refusal, resume="asking"))
         case _:
@@ -101,13 +107,21 @@ def deciding(dossier: Dossier) -> Step:
 
 
 def expiring(dossier: Dossier) -> Step:
-    """Nobody decided in time. Silence never approves (A16): the requester asks again or cancels."""
-    requisition: Requisition = dossier.document.body
+    """Nobody decided in time. Silence never approves (A16): the request is closed."""
     request = latest_request(dossier)
     withdrawn = () if request is None else (WithdrawApproval(request.request),)
-    refusal = refuse("approval_expired", request=request.request if request else "")
+    return Step(withdrawn, "expired")
+
+
+def expired(dossier: Dossier) -> Step:
+    """Nobody need decide there any more, and the requester asks again or cancels."""
+    send = unanswered(dossier)
+    if send is not None:
+        return Step((send,), "expired")
+    requisition: Requisition = dossier.document.body
+    refusal = refuse("approval_expired", request=_request_name(dossier, _times_asked(dossier)))
     told = _told(requisition, "was not decided in time", refusal)
-    return Step((*withdrawn, told), Park(refusal.owner, refusal, resume="asking"))
+    return Step((told,), Park(refusal.owner, refusal, resume="asking"))
 
 
 def latest_request(dossier: Dossier) -> ApprovalRequested | None:
@@ -131,31 +145,67 @@ def _decided(dossier: Dossier) -> Step:
     requisition: Requisition = dossier.document.body
     events = tuple(event for event in dossier.events if isinstance(event, Decided))
     request = latest_request(dossier)
-    names = {"", request.request if request else ""}
-    on_this = tuple(event for event in events if event.request in names)
-    given = [event.evidence for event in on_this if event.evidence is not None]
-    evidence = given[-1] if given else requisition.approval
+    counting = tuple(event for event in events if _counts(dossier, event, request))
+    aside = tuple(event for event in events if event not in counting)
+    given = [event.evidence for event in counting]
+    came_along = requisition.approval if _is_declared(dossier, requisition.approval) else None
+    evidence = given[-1] if given else came_along
     snapshot = _snapshot(dossier, evidence)
     if isinstance(snapshot, Refusal):
         return Step((), Park(snapshot.owner, snapshot, resume="approving"))
+    others = _laid_aside(dossier, aside)
     match decide_approval(snapshot):
         case Approved(votes):
-            return Step((_recorded(evidence, "approved", votes),), "ordering", events)
+            return Step((*others, _recorded(evidence, "approved", votes)), "ordering", events)
         case Declined(refusal, votes):
             told = _told(requisition, "was rejected", refusal)
             recorded = _recorded(evidence, "rejected", votes)
-            return Step((recorded, Release("reservation"), told), "reporting_rejected", events)
+            freed = Release("reservation")
+            return Step((*others, recorded, freed, told), "reporting_rejected", events)
         case Insufficient(refusal, votes):
             # The decision stays unconsumed: once the directory is put right, the same votes are
             # looked at again.
-            aside = tuple(event for event in events if event not in on_this)
             recorded = _recorded(evidence, "insufficient", votes)
             park = Park(refusal.owner, refusal, resume="approving")
-            return Step((recorded,), park, aside)
+            return Step((*others, recorded), park, aside)
         case Undecided():
             if request is None or dossier.stage == "approving":
-                return Step((), "asking", events)
-            return Step((), _awaited(dossier, request.requested_at or dossier.now), events)
+                return Step(others, "asking", events)
+            return Step(others, _awaited(dossier, request.requested_at or dossier.now), events)
+
+
+def _counts(dossier: Dossier, event: Decided, request: ApprovalRequested | None) -> bool:
+    """Whether this is the declared decider's word on the open request."""
+    open_names = {"", request.request if request else ""}
+    on_this = request_of(event, dossier.results) in open_names
+    return on_this and event.evidence is not None and _is_declared(dossier, event.evidence)
+
+
+def _is_declared(dossier: Dossier, evidence: ApprovalEvidence | None) -> bool:
+    """Every decision has one declared decider; what another system says decides nothing (D13)."""
+    declared = dossier.read(ApprovalPolicy).decider
+    return evidence is not None and declared in (None, evidence.decided_by)
+
+
+def _laid_aside(dossier: Dossier, aside: tuple[Decided, ...]) -> tuple[Record, ...]:
+    """What others decided, and what was decided about other requests, for the trail."""
+    requisition: Requisition = dossier.document.body
+    said = [event.evidence for event in aside if event.evidence is not None]
+    came_along = requisition.approval
+    if came_along is not None and dossier.stage == "approving":
+        said += [] if _is_declared(dossier, came_along) else [came_along]
+    return tuple(
+        Record(
+            f"decision_laid_aside/{number}",
+            {
+                "outcome": "other_request" if _is_declared(dossier, one) else "other_decider",
+                "decided_by": one.decided_by,
+                "version": str(one.version or ""),
+                "votes": ", ".join(f"{vote.approver}: {vote.verdict}" for vote in one.decisions),
+            },
+        )
+        for number, one in enumerate(said, start=1)
+    )
 
 
 def _awaited(dossier: Dossier, since: datetime) -> Await:

@@ -314,7 +314,7 @@ def cancelling(dossier: Dossier) -> Step:
             cancels=number,
         )
         return Step((send,), "cancel_answered")
-    return Step(_freed(dossier), "reporting_cancelled")
+    return Step(_freed(dossier), "withdrawing")
 
 
 def cancel_answered(dossier: Dossier) -> Step:

@@ -19,6 +19,7 @@ from quaestor.model.status import DocumentStatus, State
 
 __all__ = [
     "REPORTING_READS",
+    "is_telling_of_cancellation",
     "report",
     "reported",
     "reporting_cancelled",
@@ -91,15 +92,28 @@ def reporting_rejected(dossier: Dossier) -> Step:
 
 def reported(dossier: Dossier) -> Step:
     """Back to where the report came from; one that was refused is the operator's."""
-    names = [name for name in dossier.sends if name.startswith(_REPORT)]
-    if not names:
-        return Step((), "reporting_ordered")
-    back = _BACK[names[-1].removeprefix(_REPORT).partition("/")[0]]
-    result = dossier.results.get(names[-1])
+    name = _last(dossier)
+    back = _BACK[_state_of(name)] if name else "reporting_ordered"
+    result = dossier.results.get(name)
     if isinstance(result, Rejected):
         refusal = refuse("status_not_reported", **result.refusal.details)
         return Step((), Park(refusal.owner, refusal, resume=back))
     return Step((), back)
+
+
+def is_telling_of_cancellation(dossier: Dossier) -> bool:
+    """Whether all is cancelled, and the source is only being told."""
+    return dossier.stage == "reported" and _state_of(_last(dossier)) == "cancelled"
+
+
+def _last(dossier: Dossier) -> str:
+    """The name of the newest report; empty where there is none."""
+    names = [name for name in dossier.sends if name.startswith(_REPORT)]
+    return names[-1] if names else ""
+
+
+def _state_of(name: str) -> str:
+    return name.removeprefix(_REPORT).partition("/")[0]
 
 
 _BACK = {

@@ -2,10 +2,10 @@
 
     validating ─► reserving ─► approving ─► ordering ─► posting ─► answering ─► ordered ─► closed
         ▲                        │   ▲                     ▲  (one group     │
-        │ a change          deciding │ expiring            │   after the     ▼
+     changed ◄─ a change    deciding │ expiring            │   after the     ▼
         │                        └─► rejected              └── other) ◄─ committing
 
-    a cancellation, at every stage ─► cancelling ⇄ cancel_answered
+    a cancellation, at every stage ─► cancelling ⇄ cancel_answered ─► withdrawing ⇄ withdrawn
     what became of it goes home last: reporting_ordered, _cancelled, _rejected ⇄ reported
 
 Budget, routing and crosswalks go by the day of submission in the entity's time zone. So the same
@@ -22,6 +22,7 @@ from quaestor.flows.approving import (
     approving,
     asking,
     deciding,
+    expired,
     expiring,
     handed,
     latest_request,
@@ -47,12 +48,14 @@ from quaestor.flows.ordering import (
 )
 from quaestor.flows.reporting import (
     REPORTING_READS,
+    is_telling_of_cancellation,
     report,
     reported,
     reporting_cancelled,
     reporting_ordered,
     reporting_rejected,
 )
+from quaestor.flows.withdrawing import WITHDRAWING_READS, changed, withdrawing, withdrawn
 from quaestor.model.event import Cancel, Changed, Decided, Event
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.requisition import Requisition
@@ -62,9 +65,21 @@ from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationP
 __all__ = ["REQUISITION_TO_ORDER", "interrupted", "reserving", "validating"]
 
 _BEFORE_DECISION = frozenset(
-    {"validating", "reserving", "approving", "asking", "handed", "deciding", "expiring"}
+    {
+        "changed",
+        "validating",
+        "reserving",
+        "approving",
+        "asking",
+        "handed",
+        "deciding",
+        "expiring",
+        "expired",
+    }
 )
-_CANCELLING = frozenset({"cancelling", "cancel_answered", "reporting_cancelled"})
+_CANCELLING = frozenset(
+    {"cancelling", "cancel_answered", "withdrawing", "withdrawn", "reporting_cancelled"}
+)
 
 
 # --- the way to an approval -----------------------------------------------------------------------
@@ -141,7 +156,7 @@ def interrupted(dossier: Dossier, event: Event) -> Step | None:
 
 
 def _cancelled(dossier: Dossier) -> Step:
-    if dossier.stage in _CANCELLING:
+    if _is_cancelling(dossier):
         return Step((), Stay())
     unresolved = dossier.unresolved
     if unresolved is not None:
@@ -150,8 +165,12 @@ def _cancelled(dossier: Dossier) -> Step:
     return Step((), "cancelling")
 
 
+def _is_cancelling(dossier: Dossier) -> bool:
+    return dossier.stage in _CANCELLING or is_telling_of_cancellation(dossier)
+
+
 def _changed(dossier: Dossier, event: Changed) -> Step | None:
-    if dossier.stage in _CANCELLING or event.version <= dossier.document.version:
+    if _is_cancelling(dossier) or event.version <= dossier.document.version:
         return Step((), Stay())
     later = dossier.later
     if dossier.unresolved is not None or later is None:
@@ -171,11 +190,11 @@ def _changed(dossier: Dossier, event: Changed) -> Step | None:
 
 def _adopted(dossier: Dossier, version: int) -> Step:
     request = latest_request(dossier)
-    withdrawn = () if request is None else (WithdrawApproval(request.request),)
+    closed_request = () if request is None else (WithdrawApproval(request.request),)
     known = tuple(
         event for event in dossier.events if isinstance(event, Changed) and event.version <= version
     )
-    return Step((Adopt("adopt", version), *withdrawn), "validating", known)
+    return Step((Adopt("adopt", version), *closed_request), "changed", known)
 
 
 REQUISITION_TO_ORDER = Flow(
@@ -195,6 +214,7 @@ REQUISITION_TO_ORDER = Flow(
         "handed": Stage(handed, APPROVING_READS),
         "deciding": Stage(deciding, APPROVING_READS),
         "expiring": Stage(expiring),
+        "expired": Stage(expired, WITHDRAWING_READS),
         "ordering": Stage(ordering, ORDERING_READS),
         "posting": Stage(posting, ORDERING_READS),
         "answering": Stage(answering, ORDERING_READS),
@@ -207,6 +227,9 @@ REQUISITION_TO_ORDER = Flow(
         "closed": Stage(closed),
         "cancelling": Stage(cancelling),
         "cancel_answered": Stage(cancel_answered),
+        "changed": Stage(changed, WITHDRAWING_READS),
+        "withdrawing": Stage(withdrawing, WITHDRAWING_READS),
+        "withdrawn": Stage(withdrawn, WITHDRAWING_READS),
     },
     interrupted=interrupted,
 )

@@ -33,10 +33,15 @@ class Changed(_Happened, frozen=True, tag="changed"):
 
 
 class Decided(_Happened, frozen=True, tag="decided"):
-    """A platform or a person decided the approval request of this name."""
+    """A platform or a person decided the approval request of this name.
+
+    A platform that knows no names of ours gives the number that the request has there in
+    `reference`. A decision with neither counts for whatever request is open.
+    """
 
     request: str = ""
     evidence: ApprovalEvidence | None = None
+    reference: str = ""
 
 
 class Retry(_Happened, frozen=True, tag="retry"):

@@ -135,6 +135,8 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("approval_step_not_returnable", "operator", "Nothing can be sent back from this step."),
     # Approval.
     ("approval_request_refused", "finance", "The platform refuses to take the document in."),
+    ("approval_not_withdrawn", "operator", "The platform refuses to give the request back."),
+    ("approval_ended_there", "requester", "The platform's process had ended before."),
     ("approval_evidence_insufficient", "finance", "The platform's approval misses our minimum."),
     ("approval_rejected", "requester", "An approver rejected the document."),
     ("approval_expired", "requester", "Nobody decided within the time allowed."),

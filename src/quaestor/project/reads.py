@@ -38,6 +38,7 @@ def project_reads(project: Project, seams: Seams) -> ProjectReads:
             by_ship_to=frozenset(n for n, one in systems.items() if one.order_per_address),
             reports_to=_doing("report_status", project),
             asks=_doing("submit_requisition", project),
+            takes_back=_doing("cancel_requisition", project),
         ),
         Seams: seams,
         SupplierReplica: project.suppliers,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from quaestor.audit.payload import Retention
-from quaestor.flows.kit.dossier import Document, Dossier, Result, SendView
+from quaestor.flows.kit.dossier import Document, Dossier, Result, SendView, request_of
 from quaestor.flows.kit.effects import (
     Adjust,
     Commit,
@@ -194,7 +194,8 @@ class Case:
         self.consumed.extend(arrived.inbox_id for arrived in taken)
         for arrived in taken:
             if isinstance(arrived.event, Decided):
-                self.approvals.append(ClosedRequest(arrived.event.request, "decided"))
+                request = request_of(arrived.event, self.state.results)
+                self.approvals.append(ClosedRequest(request or "", "decided"))
         self.events = [arrived for arrived in self.events if arrived not in taken]
 
     def note(

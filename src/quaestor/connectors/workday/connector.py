@@ -62,6 +62,8 @@ __all__ = ["KIND", "WorkdayConnector"]
 # The sentence of the vendor's own WSDL; Workday gives validation errors no code.
 _TAKEN = "documents cannot be resubmitted"
 _CANCELLED = frozenset({"canceled", "cancelled"})
+# Ids of a document's status whose approval is over; not in any contract that we have.
+_ENDED = frozenset({"approved", "denied", "closed"})
 
 
 class _Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,10 +175,12 @@ class WorkdayConnector:
         number = command.cancels or ""
         if not isinstance(heard, Fault):
             return Applied(number)
-        # Workday refuses to cancel what is cancelled; the state asked for is there.
-        rows = await self._client.requisitions(number)
-        if rows and all(_is_cancelled(row) for row in rows):
+        # Workday refuses to cancel what is cancelled, or was decided in the meantime.
+        statuses = {_status(row) for row in await self._client.requisitions(number)}
+        if statuses and statuses <= _CANCELLED:
             return Applied(number)
+        if statuses and statuses <= _ENDED:
+            return Rejected(self._client.refusal(heard, "approval_ended_there"))
         return Rejected(self._client.refusal(heard))
 
     # --- streams --------------------------------------------------------------------------------
@@ -290,8 +294,12 @@ def _people(steps: list[Mapping[str, Any]]) -> list[str]:
 
 
 def _is_cancelled(row: FoundRequisition) -> bool:
+    return _status(row) in _CANCELLED
+
+
+def _status(row: FoundRequisition) -> str:
     status = child(row.data, "Requisition_Document_Status_Reference")
-    return id_of(status, "Document_Status_ID").casefold() in _CANCELLED
+    return id_of(status, "Document_Status_ID").casefold()
 
 
 def _day_before(text: str, fallback: str) -> str:

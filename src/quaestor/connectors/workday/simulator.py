@@ -253,7 +253,7 @@ class WorkdaySimulator:
         held = self._requisitions.get(number)
         if held is None:
             raise soap.Faulty("Validation_Fault", soap.invalid_id("Requisition_Number", number))
-        if held.cancelled or held.status == "APPROVED":
+        if held.cancelled or held.status in ("APPROVED", "DENIED"):
             raise soap.Faulty("Validation_Fault", "The requisition cannot be canceled.")
         held.cancelled = True
         if held.process is not None and held.process.completed_on is None:

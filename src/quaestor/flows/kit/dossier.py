@@ -17,7 +17,7 @@ from quaestor.budget.effects import (
     Reserved,
 )
 from quaestor.connectors.kit.contract import Applied, Rejected
-from quaestor.model.event import Event
+from quaestor.model.event import Decided, Event
 from quaestor.model.refusal import Refused
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "ApprovalWithdrawn",
     "Committed",
     "Consumed",
+    "HANDED",
     "Document",
     "Dossier",
     "Refused",
@@ -35,6 +36,7 @@ __all__ = [
     "Result",
     "SendView",
     "Withdrawn",
+    "request_of",
 ]
 
 Read = TypeVar("Read")
@@ -69,6 +71,24 @@ class ApprovalWithdrawn(msgspec.Struct, frozen=True, tag="approval_withdrawn"):
 Result = (
     BudgetResult | Withdrawn | Answered | ApprovalRequested | ApprovalWithdrawn | Applied | Rejected
 )
+
+
+# The name of a send that hands an approval request over begins so; the request's name follows.
+HANDED = "handed/"
+
+
+def request_of(decided: Decided, results: Mapping[str, Result]) -> str | None:
+    """The name of the request that was decided: empty where the decision names none, `None` where
+    it is about something that was never handed over from here.
+    """
+    if decided.request or not decided.reference:
+        return decided.request
+    for name, result in results.items():
+        match result:
+            case Applied(number) | Withdrawn(left=Applied(number)) if name.startswith(HANDED):
+                if number == decided.reference:
+                    return name.removeprefix(HANDED)
+    return None
 
 
 class SendView(msgspec.Struct, frozen=True):

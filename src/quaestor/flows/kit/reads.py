@@ -41,12 +41,13 @@ class Routing(msgspec.Struct, frozen=True):
 
     `by_ship_to` are ledgers that need one order per ship-to address; `reports_to` the systems
     that take the status of a document of theirs back; `asks` the approval platforms that a
-    requisition is handed to.
+    requisition is handed to, `takes_back` those that a requisition can be cancelled in.
     """
 
     by_ship_to: frozenset[str] = frozenset()
     reports_to: frozenset[str] = frozenset()
     asks: frozenset[str] = frozenset()
+    takes_back: frozenset[str] = frozenset()
 
 
 EnrichOrder = Callable[[PurchaseOrder, Requisition], PurchaseOrder | Refusal]
