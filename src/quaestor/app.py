@@ -176,6 +176,7 @@ class Application:
         if not isinstance(source, Pulls):
             return
         observed = self.project.settings.mode_of(name) == "observe"
+        every_s = self.project.configs[name].pull_every_s
         if "requisitions" in system.manifest.streams:
             yield Stream(
                 name,
@@ -183,10 +184,18 @@ class Application:
                 source,
                 self._pulled,
                 REQUISITION_TO_ORDER,
+                every_s=every_s,
                 observed=observed,
             )
         if "decisions" in system.manifest.streams:
-            yield Stream(name, "decisions", source, partial(self._decided, name), observed=observed)
+            yield Stream(
+                name,
+                "decisions",
+                source,
+                partial(self._decided, name),
+                every_s=every_s,
+                observed=observed,
+            )
 
     def _decided(self, name: str, item: Delivered) -> ForDocument | NotUnderstood | None:
         """What the people of the approval platform decided, as an event of our document."""
@@ -195,7 +204,7 @@ class Application:
             item.body,
             system=name,
             directory=self.project.directory,
-            rules=config.requisition,
+            rules=config.rules,
             words=config.words,
         )
         match found:

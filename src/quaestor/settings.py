@@ -66,12 +66,16 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shutdown_s: Seconds = 20.0
 
 
-class SimulatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How our simulator of the system behaves; its visibility delay is `settle_s`."""
+class SimulatorSettings(msgspec.Struct, frozen=True):
+    """How our simulator of the system behaves; its visibility delay is `settle_s`.
+
+    `own` holds the rest of the table, for the vendor's own options.
+    """
 
     latency_ms: Annotated[float, Meta(ge=0, le=600_000)] = 0.0
     settle_s: SecondsOrNone = 0.0
     seed: int = 0
+    own: Mapping[str, Any] = {}
 
 
 class SystemSettings(msgspec.Struct, frozen=True):

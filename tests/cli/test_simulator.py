@@ -6,6 +6,8 @@ import json
 import signal
 import urllib.request
 
+import pytest
+
 from tests.support.quaestor_process import EXAMPLE, quaestor, running_quaestor
 
 
@@ -19,6 +21,35 @@ def test_a_simulator_says_where_it_is_and_ends_with_a_signal() -> None:
     assert set(ready) == {"url", "control", "credentials"}
     assert found == {"count": 0, "documents": []}
     assert code == 0
+
+
+def test_a_simulator_takes_the_options_of_its_vendor() -> None:
+    own = json.dumps({"requisitions": ["requisitions"], "begun_as": "pending_approval"})
+    command = ("simulator", "run", "coupa", "--project", EXAMPLE, "--options", own, "--json")
+
+    with (
+        running_quaestor(*command) as (_, ready),
+        urllib.request.urlopen(f"{ready['control']}/documents", timeout=10.0) as answer,
+    ):
+        documents = json.load(answer)["documents"]
+
+    assert {one["status"] for one in documents} == {"pending_approval"}
+    assert "20417" in {one["number"] for one in documents}
+
+
+@pytest.mark.parametrize(
+    ("own", "code", "told"),
+    [
+        ('{"requisition": []}', 1, "requisition"),
+        ('{"requisitions": ["nowhere.json"]}', 1, "nowhere.json"),
+        ("[1]", 2, "--options"),
+    ],
+)
+def test_a_wrong_option_of_the_vendor_is_told(own: str, code: int, told: str) -> None:
+    said = quaestor("simulator", "run", "coupa", "--options", own)
+
+    assert said.code == code
+    assert told in said.told
 
 
 def test_a_simulated_system_passes_its_check() -> None:

@@ -388,7 +388,8 @@ async def test_the_control_port_sets_who_decides_from_then_on() -> None:
         await tenant.submit(a_submission(requisition))
         page = await tenant.connector.pull("decisions", None)
 
-    assert [vote.approver for vote in votes(read(page.items[0].body))] == ["ben.koch"]
+    (vote,) = votes(read(page.items[0].body))
+    assert (vote.approver, vote.on_behalf_of) == ("gus.adler", "ben.koch")
 
 
 async def test_an_approver_who_edits_the_requisition_votes_on_other_content() -> None:

@@ -9,7 +9,8 @@ from quaestor.connectors.kit.config import ClientConfig
 from quaestor.connectors.kit.ready import Ready
 from quaestor.project.load import load_project
 from quaestor.project.systems import open_systems, submitting_kinds
-from tests.project.folders import EXAMPLES, a_copy, change, problems_of
+from tests.project.folders import a_copy, change, problems_of
+from tests.support.file_only import file_only_example
 
 TOML = "quaestor.toml"
 NAMED = "sends = false"
@@ -22,7 +23,7 @@ def connected(folder: Path) -> Path:
 
 
 def test_a_system_that_is_only_named_is_neither_opened_nor_reported_to() -> None:
-    project = load_project(EXAMPLES / "it-hardware")
+    project = load_project(file_only_example())
 
     assert "coupa" in project.configs
     assert set(submitting_kinds(project)) == {"sap"}

@@ -137,7 +137,7 @@ def test_a_type_that_no_project_holds_is_an_error() -> None:
 def test_the_same_folder_elsewhere_is_the_same_release(tmp_path: Path) -> None:
     there = load_project(a_copy(tmp_path)).release()
 
-    here = load_project(EXAMPLES / "it-hardware").release()
+    here = load_project(a_copy(tmp_path / "elsewhere")).release()
 
     assert here == there
 

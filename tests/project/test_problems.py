@@ -136,6 +136,9 @@ PLANTED = [
         "1000",
     ),
     ("calendars/acme.yaml", "first_month: 1", "first: 1", "key_unknown", "first", "first_month"),
+    (TOML, "latency_ms = 60", "latency = 60", "key_unknown", "sap.simulator.latency", "latency_ms"),
+    (TOML, "latency_ms = 60", "page_size = x", "file_malformed", "", ""),
+    (TOML, "latency_ms = 60", 'page_size = "x"', "value_invalid", "simulator.page_size", "whole"),
     ("connectors/Bad-Name/connector.py", "", "KIND = 1\n", "connector_invalid", "", ""),
 ]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from quaestor.connectors.kit.simulator import Ready
 from quaestor.project.load import load_project
 from quaestor.runtime.receiving import Taken
 from quaestor.store import StoreError
+from tests.support.file_only import file_only, file_only_settings
 from tests.support.simulator_process import RunningSimulator
 from tests.support.worker_process import WorkerProcess
 
@@ -222,8 +222,8 @@ async def deployed(
     """
     project = place / "project"
     if not project.exists():
-        shutil.copytree(EXAMPLE, project)
-        configured = _configured((EXAMPLE / "quaestor.toml").read_text(), settings)
+        configured = _configured(file_only_settings(), settings)
+        file_only(project)
         (project / "quaestor.toml").write_text(configured)
         if seam:
             (project / "flows").mkdir()

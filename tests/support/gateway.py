@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -34,11 +33,11 @@ from quaestor.store import Connection, Database
 from quaestor.store.epoch import establish_epoch
 from tests.support.database import TestDatabase
 from tests.support.engine import FakeErp, running
+from tests.support.file_only import file_only_example
 
 __all__ = [
     "ALL_SCOPES",
     "AUDIT_KEY",
-    "EXAMPLE",
     "Gateway",
     "a_body",
     "a_line_body",
@@ -47,7 +46,6 @@ __all__ = [
     "worker_on",
 ]
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "it-hardware"
 AUDIT_KEY = bytes(range(32))
 ALL_SCOPES = (
     "requisitions:write",
@@ -143,7 +141,7 @@ async def gateway_on(
     change: Callable[[Services], Services] = lambda services: services,
 ) -> AsyncIterator[Gateway]:
     """A gateway on this database, with the example project published in it."""
-    loaded = project or load_project(EXAMPLE)
+    loaded = project or load_project(file_only_example())
     await _publish(database, loaded)
     stop, ready = asyncio.Event(), asyncio.Event()
     async with open_gateway(

@@ -131,7 +131,8 @@ async def _probe(loaded: Project, only: str) -> dict[str, tuple[Probe, ...]]:
         for name in submitting_kinds(loaded):
             settings = loaded.settings.systems[name]
             if settings.simulate:
-                simulator = simulator_of(settings.connector, project=loaded.path)
+                own = settings.simulator.own
+                simulator = simulator_of(settings.connector, options=own, project=loaded.path)
                 simulated[name] = await stack.enter_async_context(simulator)
         found = {}
         for name, system in open_systems(loaded, simulated).items():

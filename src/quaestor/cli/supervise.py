@@ -139,6 +139,7 @@ class Supervisor:
             f"--latency-ms={settings.simulator.latency_ms:g}",
             f"--settle-s={settings.simulator.settle_s:g}",
             f"--seed={settings.simulator.seed}",
+            f"--options={msgspec.json.encode(settings.simulator.own).decode()}",
             "--json",
         ]
         child = await self._start_child(f"simulator of {name}", "simulator", arguments, {})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from quaestor.connectors.kit.registry import ConnectorFolderInvalid, connector_kinds
+from quaestor.model.employee import Employee
 from quaestor.project.files import Folder
 from quaestor.project.shape import Reader
 from quaestor.project.toml_settings import FILE
@@ -18,13 +19,20 @@ __all__ = ["NOTHING", "read_configs", "with_auth_kind"]
 # A system that is only named: in crosswalks, identities, decisions.
 NOTHING = "none"
 
+_OF_EVERY_SIMULATOR = ("latency_ms", "settle_s", "seed")
+_GIVEN_BY_US = frozenset({"system", "logins"})
 _OF_THE_DEPLOYMENT = frozenset({"environment", "simulate", "simulator", "order_per_address"})
 CONNECT_TIMEOUT_S = 5.0
 _AUTH_KINDS = {"user": "basic", "token": "bearer", "client_id": "oauth2"}
 
 
-def read_configs(folder: Folder, settings: Settings) -> dict[str, Any]:
-    """The configuration of every system that has a connector, by the system's name."""
+def read_configs(
+    folder: Folder, settings: Settings, people: Mapping[str, Employee]
+) -> dict[str, Any]:
+    """The configuration of every system that has a connector, by the system's name.
+
+    Each is told the logins that `people` have in it.
+    """
     source = folder.toml(FILE)
     if source is None:
         return {}
@@ -37,7 +45,8 @@ def read_configs(folder: Folder, settings: Settings) -> dict[str, Any]:
             if system.connector != NOTHING:
                 config = _config(reader, name, settings, kinds)
             if config is not None:
-                found[name] = config
+                logins = _logins(people, name)
+                found[name] = msgspec.structs.replace(config, logins=logins)
     except ConnectorFolderInvalid as error:
         folder.problems.add("connector_invalid", "connectors", "", str(error))
     return found
@@ -64,6 +73,7 @@ def _config(reader: Reader, name: str, settings: Settings, kinds: Mapping[str, A
                 "connector_invalid", f"{key}.connector", f"{told}: {type(error).__name__}: {error}"
             )
             return None
+        _check_simulator(reader, system, kinds[system.connector].simulator_options, key)
         table = _table(reader, name, system) | {"mode": settings.mode_of(name)}
         return reader.convert(table, config_type, key)
     known = ", ".join([*kinds, NOTHING])
@@ -76,12 +86,38 @@ def _config(reader: Reader, name: str, settings: Settings, kinds: Mapping[str, A
     return None
 
 
+def _check_simulator(
+    reader: Reader,
+    system: SystemSettings,
+    options: Callable[[], type[msgspec.Struct]] | None,
+    key: str,
+) -> None:
+    own = system.simulator.own
+    if not own:
+        return
+    kind = options() if options is not None else None
+    of_vendor = [field.name for field in msgspec.structs.fields(kind)] if kind else []
+    reader.refuse_unknown(own, [*_OF_EVERY_SIMULATOR, *of_vendor], f"{key}.simulator")
+    if kind is not None:
+        known = {member: own[member] for member in own if member in of_vendor}
+        reader.convert(known, kind, f"{key}.simulator")
+
+
+def _logins(people: Mapping[str, Employee], system: str) -> dict[str, str]:
+    return {
+        person.id: person.identities[system]
+        for person in people.values()
+        if person.identities.get(system)
+    }
+
+
 def _table(reader: Reader, name: str, system: SystemSettings) -> dict[str, Any]:
     """The system's table without what only the deployment reads."""
     given: Mapping[str, Any] = reader.source.value["systems"][name]
-    if "system" in given:
-        reader.report("key_unknown", f"systems.{name}.system", "there is no such key", "")
-    table = {member: value for member, value in given.items() if member not in _OF_THE_DEPLOYMENT}
+    for member in _GIVEN_BY_US & given.keys():
+        reader.report("key_unknown", f"systems.{name}.{member}", "there is no such key", "")
+    outside = _OF_THE_DEPLOYMENT | _GIVEN_BY_US
+    table = {member: value for member, value in given.items() if member not in outside}
     table["auth"] = with_auth_kind(system.auth)
     table["base_url"] = system.base_url or ""
     table["system"] = name

@@ -93,7 +93,7 @@ def load_project(path: Path) -> Project:
         budget_nodes=budget_nodes,
         validation_limits=limits,
         ownership=ownership,
-        configs=read_configs(folder, settings),
+        configs=read_configs(folder, settings, directory),
         files=dict(sorted(folder.hashes.items())),
         pinned=_release(folder.hashes),
     )

@@ -11,15 +11,20 @@ from quaestor.project.files import Folder
 from quaestor.project.shape import Reader
 from quaestor.security.masking import is_secret_name
 from quaestor.security.secrets import is_reference
-from quaestor.settings import Deployment, Limits, Routing, Settings, SystemSettings, settings_faults
+from quaestor.settings import (
+    Deployment,
+    Limits,
+    Routing,
+    Settings,
+    SimulatorSettings,
+    SystemSettings,
+    settings_faults,
+)
 
 __all__ = ["FILE", "read_settings"]
 
 FILE = "quaestor.toml"
 TABLES = ("deployment", "systems", "routing", "limits")
-_OF_SYSTEM = tuple(
-    field.name for field in msgspec.structs.fields(SystemSettings) if field.name != "own"
-)
 
 
 def read_settings(folder: Folder) -> Settings | None:
@@ -53,14 +58,22 @@ def _systems(reader: Reader, value: Any) -> dict[str, SystemSettings] | None:
         if not isinstance(table, Mapping):
             reader.report("value_invalid", key, "this is not a table", f"[systems.{name}]")
             continue
-        shared = {member: table[member] for member in table if member in _OF_SYSTEM}
-        own = {member: table[member] for member in table if member not in _OF_SYSTEM}
-        system = reader.convert({**shared, "own": own}, SystemSettings, key)
+        given = _apart(table, SystemSettings)
+        if isinstance(given.get("simulator"), Mapping):
+            given["simulator"] = _apart(given["simulator"], SimulatorSettings)
+        system = reader.convert(given, SystemSettings, key)
         if system is not None:
             _check_auth(reader, system, key)
             _check_address(reader, system, key)
             found[name] = system
     return found if len(found) == len(value) else None
+
+
+def _apart(table: Mapping[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The table with what is the connector's own under `own`."""
+    fields = {field.name for field in msgspec.structs.fields(kind)} - {"own"}
+    shared = {member: table[member] for member in table if member in fields}
+    return {**shared, "own": {member: table[member] for member in table if member not in fields}}
 
 
 def _check_auth(reader: Reader, system: SystemSettings, key: str) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from msgspec.structs import replace
 
 from quaestor.connectors.bogus.client import BogusClient, said
 from quaestor.connectors.bogus.config import BogusConfig
 from quaestor.connectors.bogus.manifest import MANIFEST
 from quaestor.connectors.bogus.mapping import differences, order_payload, render
-from quaestor.connectors.bogus.simulator import BogusSimulator
+from quaestor.connectors.bogus.simulator import BogusSimulator, BogusSimulatorOptions
 from quaestor.connectors.kit.classify import Answer
 from quaestor.connectors.kit.contract import (
     Absent,
@@ -130,6 +131,14 @@ def _unsupported(command: Command) -> Permanent:
     return Permanent(why, refuse("connector_refused", system=command.system, why=why))
 
 
+def _simulator_options() -> type[msgspec.Struct]:
+    return BogusSimulatorOptions
+
+
 KIND = ConnectorKind(
-    manifest=MANIFEST, config_type=BogusConfig, build=BogusConnector, simulator=BogusSimulator
+    manifest=MANIFEST,
+    config_type=BogusConfig,
+    build=BogusConnector,
+    simulator=BogusSimulator,
+    simulator_options=_simulator_options,
 )

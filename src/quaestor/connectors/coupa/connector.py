@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from msgspec.structs import replace
 
 from quaestor.connectors.coupa.client import CoupaClient
@@ -94,6 +95,16 @@ def _simulator(options: SimulatorOptions) -> Simulated:
     return CoupaSimulator(options)
 
 
+def _simulator_options() -> type[msgspec.Struct]:
+    from quaestor.connectors.coupa.simulator import CoupaSimulatorOptions
+
+    return CoupaSimulatorOptions
+
+
 KIND = ConnectorKind(
-    manifest=MANIFEST, config_type=CoupaConfig, build=CoupaConnector, simulator=_simulator
+    manifest=MANIFEST,
+    config_type=CoupaConfig,
+    build=CoupaConnector,
+    simulator=_simulator,
+    simulator_options=_simulator_options,
 )

@@ -25,7 +25,7 @@ from quaestor.connectors.coupa.config import SCOPES
 from quaestor.connectors.coupa.simulator_query import QueryRefused, page_of, picked
 from quaestor.connectors.coupa.simulator_rules import ATTRIBUTES, scope_of
 from quaestor.connectors.coupa.simulator_store import SimStore, stamp
-from quaestor.connectors.kit.kind import SimulatorOptions
+from quaestor.connectors.kit.kind import SimulatorOptions, SimulatorOptionsInvalid
 from quaestor.connectors.kit.pace import Pace
 from quaestor.connectors.kit.simulated import SimAnswer, SimRequest, json_answer
 
@@ -45,9 +45,10 @@ class CoupaSimulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """What this simulator takes besides settle time and seed.
 
     `requisitions` are files or folders of requisitions as Coupa publishes them, one per file, that
-    stand there on the first day. `scopes` are what the client is registered for. A token lasts
-    `token_life_s` and is known everywhere `token_gap_s` after it was given. `custom_fields` are set
-    up on the requisition header. `integrations` are the codes of the integrations set up.
+    stand there on the first day, with the status `begun_as` where one is given. `scopes` are what
+    the client is registered for. A token lasts `token_life_s` and is known everywhere `token_gap_s`
+    after it was given. `custom_fields` are set up on the requisition header. `integrations` are the
+    codes of the integrations set up.
     """
 
     client_id: str = "quaestor-simulated"
@@ -59,6 +60,7 @@ class CoupaSimulatorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     requests_per_s: float = 25.0
     burst: int = 20
     requisitions: tuple[str, ...] = ()
+    begun_as: str = ""
     custom_fields: tuple[str, ...] = ()
     integrations: tuple[str, ...] = ()
 
@@ -91,6 +93,7 @@ class CoupaSimulator:
         today: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._options = msgspec.convert(dict(options.extra), CoupaSimulatorOptions)
+        self._folder = options.folder
         self._settle_s = options.settle_s
         self._now = now
         self._today = today
@@ -111,10 +114,11 @@ class CoupaSimulator:
         self._handed_out: list[str] = []
         self._pace = Pace(self._options.requests_per_s, self._options.burst + 1, now=self._now)
         self._store = SimStore()
+        begun_as = {"status": self._options.begun_as} if self._options.begun_as else {}
         for name in self._options.requisitions:
-            place = Path(name)
+            place = self._folder / name
             for file in sorted(place.glob("*.json")) if place.is_dir() else [place]:
-                self._store.take(msgspec.json.decode(file.read_bytes()))
+                self._store.take({**_written(file), **begun_as})
 
     def expire_tokens(self) -> None:
         self._tokens.clear()
@@ -329,6 +333,13 @@ class CoupaSimulator:
 
 _HTML = (("Content-Type", "text/html"),)
 _XML = (("Content-Type", "application/xml"),)
+
+
+def _written(file: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError) as error:
+        raise SimulatorOptionsInvalid(f"{file} holds no requisition: {error}") from error
 
 
 def _object(request: SimRequest) -> dict[str, Any]:

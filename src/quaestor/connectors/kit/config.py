@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -90,14 +91,16 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `slots` is how many sends may be under way at a time. `settle_s` and `resend` stand in the
     installation's manifest (DESIGN D3); `total_timeout_s` bounds each request. At most
     `requests_per_s` are sent in the long run, `burst` at once: the vendor's limit, divided by the
-    number of workers. `oauth` says how access tokens are given. Without `sends` the system is
-    only read: nothing is ever sent to it. So it is in mode `observe`, which shows what would have
-    been sent, and marks nothing there as taken.
+    number of workers. Its streams are asked every `pull_every_s`. `oauth` says how access tokens
+    are given. Without `sends` the system is only read: nothing is ever sent to it. So it is in
+    mode `observe`, which shows what would have been sent, and marks nothing there as taken.
 
-    `system` is the table's own NAME: it is given by the loader and not written into the table.
+    `system` is the table's own NAME, and `logins` has the login there of each person of our
+    directory: both are given by the loader and not written into the table.
     """
 
     system: str = ""
+    logins: Mapping[str, str] = {}
     connector: str
     base_url: str
     auth: AuthConfig = NoAuthConfig()
@@ -109,6 +112,7 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     resend: Literal["allowed", "never"] = "allowed"
     requests_per_s: _Positive | None = None
     burst: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    pull_every_s: Annotated[float, msgspec.Meta(ge=0.1, le=86_400)] = 5.0
     oauth: OAuthRules = OAuthRules()
     sends: bool = True
     mode: Literal["live", "observe"] = "live"

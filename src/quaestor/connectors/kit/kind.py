@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,25 +13,35 @@ from quaestor.connectors.kit.contract import Connector, Manifest
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
 
-__all__ = ["ConnectorKind", "SimulatorOptions"]
+__all__ = ["ConnectorKind", "SimulatorOptions", "SimulatorOptionsInvalid"]
 
 
 class SimulatorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What every simulator takes. `extra` is the vendor's own, `settle_s` its visibility delay."""
+    """What every simulator takes. `extra` is the vendor's own, `settle_s` its visibility delay.
+
+    Files that `extra` names are looked for from `folder`.
+    """
 
     settle_s: float = 0.0
     seed: int = 0
     extra: Mapping[str, Any] = {}
+    folder: Path = Path()
+
+
+class SimulatorOptionsInvalid(Exception):
+    """The simulator cannot be made as it is asked for; the message says why."""
 
 
 class ConnectorKind(msgspec.Struct, frozen=True):
     """One vendor.
 
     `manifest` is the vendor's own; an installation's connector may weaken it, never strengthen.
-    `config_type` is decoded from `[systems.NAME]`. `simulator` makes the vendor's behaviour.
+    `config_type` is decoded from `[systems.NAME]`. `simulator` makes the vendor's behaviour, and
+    `simulator_options` tells the type of its `extra`, where it takes any.
     """
 
     manifest: Manifest
     config_type: type[SystemConfig]
     build: Callable[[Any, HttpWire], Connector]
     simulator: Callable[[SimulatorOptions], Simulated] | None = None
+    simulator_options: Callable[[], type[msgspec.Struct]] | None = None

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from quaestor.connectors.kit.kind import SimulatorOptions
+import msgspec
+
+from quaestor.connectors.kit.kind import SimulatorOptions, SimulatorOptionsInvalid
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready, Simulator
 
@@ -30,15 +32,24 @@ def simulator_of(
     options: Mapping[str, Any] | None = None,
     project: Path | None = None,
 ) -> Simulator:
-    """A simulator that is not started yet. Raises `SimulatorUnknown`.
+    """A simulator that is not started yet. Raises `SimulatorUnknown`, `SimulatorOptionsInvalid`.
 
-    `options` are the vendor's own; `project` is the folder with the customer's connectors.
+    `options` are the vendor's own; `project` is the folder with the customer's connectors, from
+    which files named in `options` are looked for.
     """
     kinds = connector_kinds(project)
     make = kinds[kind].simulator if kind in kinds else None
     if make is None:
         raise SimulatorUnknown(kind)
-    vendor = make(SimulatorOptions(settle_s=settle_s, seed=seed, extra=dict(options or {})))
+    given = SimulatorOptions(
+        settle_s=settle_s, seed=seed, extra=dict(options or {}), folder=project or Path()
+    )
+    if given.extra and kinds[kind].simulator_options is None:
+        raise SimulatorOptionsInvalid(f"the simulator of {kind} has no options of its own")
+    try:
+        vendor = make(given)
+    except msgspec.ValidationError as error:
+        raise SimulatorOptionsInvalid(str(error)) from error
     return Simulator(vendor, latency_ms=latency_ms, port=port, control_port=control_port)
 
 
@@ -52,7 +63,7 @@ async def serve_simulator(
 
 
 def run_simulator(kind: str, ready: Callable[[Ready], None], **given: Any) -> None:
-    """Run until SIGTERM or SIGINT; `given` as for `simulator_of`. Raises `SimulatorUnknown`."""
+    """Run until SIGTERM or SIGINT; `given` and what is raised as for `simulator_of`."""
     simulator = simulator_of(kind, **given)
 
     async def run() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from quaestor.connectors.kit.classify import Answer as HttpAnswer
 from quaestor.connectors.kit.classify import Voice
 from quaestor.connectors.kit.contract import (
@@ -126,6 +128,16 @@ def _simulator(options: SimulatorOptions) -> Simulated:
     return PlanningSimulator(options)
 
 
+def _simulator_options() -> type[msgspec.Struct]:
+    from quaestor.connectors.planning.simulator import PlanningSimulatorOptions
+
+    return PlanningSimulatorOptions
+
+
 KIND = ConnectorKind(
-    manifest=MANIFEST, config_type=PlanningConfig, build=PlanningConnector, simulator=_simulator
+    manifest=MANIFEST,
+    config_type=PlanningConfig,
+    build=PlanningConnector,
+    simulator=_simulator,
+    simulator_options=_simulator_options,
 )

@@ -191,8 +191,18 @@ def _simulator(options: SimulatorOptions) -> Simulated:
     return SapSimulator(options)
 
 
+def _simulator_options() -> type[msgspec.Struct]:
+    from quaestor.connectors.sap_s4.simulator import SapSimulatorOptions
+
+    return SapSimulatorOptions
+
+
 KIND = ConnectorKind(
-    manifest=MANIFEST, config_type=SapConfig, build=SapConnector, simulator=_simulator
+    manifest=MANIFEST,
+    config_type=SapConfig,
+    build=SapConnector,
+    simulator=_simulator,
+    simulator_options=_simulator_options,
 )
 
 assert frozenset((CREATE_ORDER, CANCEL_ORDER)) == MANIFEST.actions.keys()

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from quaestor.connectors.kit.config import SystemConfig
 from quaestor.connectors.workday.decisions import DecisionWords
@@ -23,7 +24,8 @@ class WorkdayConfig(SystemConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     version of the SOAP services. `initiator` is the Workday ID of the person that our
     requisitions are submitted by, `business_process` that of the requisition's process type;
     the stream `decisions` needs the first. `decisions_since` leaves older decisions out.
-    `requisition` are the installation's rules for requisitions, `words` what its steps say.
+    `requisition` are the installation's rules for requisitions, `words` what its steps say. A
+    requester is the worker whose employee id stands in the directory's `identities`.
     """
 
     tenant: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
@@ -38,6 +40,14 @@ class WorkdayConfig(SystemConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     workers_page: Annotated[int, msgspec.Meta(ge=1, le=999)] = 100
     requisition: RequisitionRules = RequisitionRules()
     words: DecisionWords = DecisionWords()
+
+    @property
+    def rules(self) -> RequisitionRules:
+        """The rules for requisitions; workers are who the directory says, unless a table does."""
+        rules = self.requisition
+        if "worker" in rules.codes or not self.logins:
+            return rules
+        return replace(rules, codes={**rules.codes, "worker": self.logins})
 
     def soap(self, service: str) -> str:
         """The path of a SOAP service below `base_url`."""

@@ -118,7 +118,7 @@ class WorkdayConnector:
         """The SOAP message to store; it carries no credentials."""
         match command.action:
             case "submit_requisition":
-                return render_submit(command, self._config.requisition, self._config.version)
+                return render_submit(command, self._config.rules, self._config.version)
             case "cancel_requisition":
                 return render_cancel(command, self._config.version)
         raise _unsupported(command)
@@ -165,7 +165,7 @@ class WorkdayConnector:
         (row,) = rows
         wanted = child(payload(self.render(command)), "Requisition_Data")
         assert wanted is not None, "our own message has the data"
-        found = differences(wanted, row.data, self._config.requisition)
+        found = differences(wanted, row.data, self._config.rules)
         if _is_cancelled(row):
             found = ("state: the requisition is cancelled", *found)
         return Applied(text_of(row.data, "Requisition_Number"), found, facts={"wid": row.wid})
@@ -336,8 +336,18 @@ def _simulator(options: SimulatorOptions) -> Simulated:
     return WorkdaySimulator(options)
 
 
+def _simulator_options() -> type[msgspec.Struct]:
+    from quaestor.connectors.workday.simulator import WorkdaySimulatorOptions
+
+    return WorkdaySimulatorOptions
+
+
 KIND = ConnectorKind(
-    manifest=MANIFEST, config_type=WorkdayConfig, build=WorkdayConnector, simulator=_simulator
+    manifest=MANIFEST,
+    config_type=WorkdayConfig,
+    build=WorkdayConnector,
+    simulator=_simulator,
+    simulator_options=_simulator_options,
 )
 
 assert frozenset((SUBMIT_REQUISITION, CANCEL_REQUISITION)) == MANIFEST.actions.keys()

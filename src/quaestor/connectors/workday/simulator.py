@@ -49,12 +49,12 @@ REST = "/businessProcess/v1"
 
 # The people of examples/it-hardware, with the employee ids that its directory holds.
 PEOPLE = (
-    Person("21001", "Ana Berger", "21002"),
-    Person("21002", "Ben Koch", "10001"),
-    Person("21003", "Carla Lindt", "10001", roles=("finance",)),
-    Person("31001", "Dan Moore", "31002"),
-    Person("31002", "Erin Wells", "10001"),
-    Person("31003", "Fay Nolan", "10001", roles=("finance",)),
+    Person("21001", "Ana Berger", "21002", company="acme-de"),
+    Person("21002", "Ben Koch", "10001", company="acme-de"),
+    Person("21003", "Carla Lindt", "10001", roles=("finance",), company="acme-de"),
+    Person("31001", "Dan Moore", "31002", company="acme-us"),
+    Person("31002", "Erin Wells", "10001", company="acme-us"),
+    Person("31003", "Fay Nolan", "10001", roles=("finance",), company="acme-us"),
     Person("10001", "Gus Adler", roles=("cfo",)),
 )
 

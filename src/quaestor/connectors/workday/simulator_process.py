@@ -41,12 +41,15 @@ def wid(kind: str, name: str) -> str:
 
 
 class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A worker. `token` lets him act over REST as himself."""
+    """A worker. `token` lets him act over REST as himself. His roles are those of his `company`;
+    without one they are the whole tenant's.
+    """
 
     id: str
     name: str
     manager: str | None = None
     roles: tuple[str, ...] = ()
+    company: str = ""
     active: bool = True
     token: str = ""
 
@@ -59,7 +62,7 @@ class RoutingStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step. `by` is `manager` (the requester's), a role, or an employee id.
 
     `after_ms` after it began the step is carried out by itself (`None`: somebody must act):
-    `do`, by `actor` where that is another than whose step it is.
+    `do`, by `actor` where that is another than whose step it is or his delegate.
     """
 
     by: str = "manager"
@@ -111,13 +114,18 @@ class People:
 
     def asked(self, by: str, requester: str) -> tuple[Person, ...]:
         """Whom a step awaits."""
+        person = self._by_id.get(requester)
         if by == "manager":
-            person = self._by_id.get(requester)
             manager = self._by_id.get(person.manager or "") if person else None
             return (manager,) if manager else ()
         if by in self._by_id:
             return (self._by_id[by],)
-        return tuple(person for person in self.all if by in person.roles and person.active)
+        company = person.company if person else ""
+        return tuple(
+            one
+            for one in self.all
+            if by in one.roles and one.active and (not one.company or one.company == company)
+        )
 
 
 @dataclass
@@ -173,7 +181,8 @@ class Process:
             if due > now:
                 return
             holder = step.awaiting[0]
-            actor = people.find(step.rule.actor or holder.id) or holder
+            by = step.rule.actor or self.routing.delegations.get(holder.id, holder.id)
+            actor = people.find(by) or holder
             self._complete(step, step.rule.do, actor, holder, step.rule.comment, today)
             self._follow(people, step.rule.do, due, today)
 
