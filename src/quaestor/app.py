@@ -7,6 +7,7 @@ It takes documents in and makes engines; what runs where is decided by the comma
 from __future__ import annotations
 
 import hmac
+import random
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,7 +33,7 @@ from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.project.reads import ProjectReads, project_reads
 from quaestor.project.seams import load_flow_seams
-from quaestor.project.systems import OpenSystem, open_systems
+from quaestor.project.systems import OpenSystem, open_receivers, open_systems
 from quaestor.runtime.advancing import Advance
 from quaestor.runtime.budget_loading import load_budgets
 from quaestor.runtime.case import Case
@@ -168,6 +169,8 @@ class Application:
                 for stream in self._streams(name, system)
             ],
             release=lambda: self.project.release().hash,
+            lanes=engine.advance.lanes,
+            chance=random.random,
             may_ask=lambda: engine.advance.gate.is_open,
         )
 
@@ -177,6 +180,7 @@ class Application:
             return
         observed = self.project.settings.mode_of(name) == "observe"
         every_s = self.project.configs[name].pull_every_s
+        bound = system.settings.total_timeout_s
         if "requisitions" in system.manifest.streams:
             yield Stream(
                 name,
@@ -185,6 +189,7 @@ class Application:
                 self._pulled,
                 REQUISITION_TO_ORDER,
                 every_s=every_s,
+                total_timeout_s=bound,
                 observed=observed,
             )
         if "decisions" in system.manifest.streams:
@@ -194,6 +199,7 @@ class Application:
                 source,
                 partial(self._decided, name),
                 every_s=every_s,
+                total_timeout_s=bound,
                 observed=observed,
             )
 
@@ -329,6 +335,7 @@ async def open_gateway(
             # Derived, so that all gateways of a deployment take each other's cursors.
             cursor_key=hmac.digest(audit_key, b"quaestor/gateway/cursor", "sha256"),
             entities=tuple(sorted(project.entities)),
+            receivers=open_receivers(project),
         )
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from quaestor.connectors.kit.contract import Delivered, Page, Transient
+import pytest
+
+from quaestor.connectors.kit.attempt import Exchange, current_attempt
+from quaestor.connectors.kit.contract import Delivered, NotKnown, Page, Transient
 from quaestor.model.event import Cancel
 from quaestor.model.refusal import refuse
+from quaestor.runtime.lanes import Lanes
 from quaestor.runtime.pulling import ForDocument, NotUnderstood, Puller, Stream, Translated
 from quaestor.runtime.receiving import Inbound
 from tests.support.database import TestDatabase
@@ -22,12 +27,17 @@ class Desk:
     def __init__(self, *names: str) -> None:
         self.items = [Delivered(f"e-{name}", "memo", name, AT, name.encode()) for name in names]
         self.asked: list[str | None] = []
-        self.trouble = False
+        self.trouble: NotKnown | None = None
 
     async def pull(self, stream: str, after: str | None) -> Page:
         self.asked.append(after)
-        if self.trouble:
-            raise Transient("the desk is closed")
+        if self.trouble is not None:
+            raise self.trouble
+        attempt = current_attempt()
+        assert attempt is not None
+        attempt.exchanges.append(
+            Exchange("GET", f"/memos?after={after}", (), b"", 200, (), b"of others as well", 1.5)
+        )
         start = int(after or 0)
         items = tuple(self.items[start : start + 2])
         end = start + len(items)
@@ -50,7 +60,10 @@ def _translate(item: Delivered) -> Translated:
 
 def _puller(bench: Bench, desk: Desk) -> tuple[Puller, Stream]:
     stream = Stream("desk", "memos", desk, _translate, MEMO_FLOW, every_s=0.0)
-    return Puller(bench.database, bench.recorder, [stream], lambda: "r1"), stream
+    puller = Puller(
+        bench.database, bench.recorder, [stream], lambda: "r1", Lanes({"desk": 1}), lambda: 0.5
+    )
+    return puller, stream
 
 
 async def test_each_item_is_taken_in_once_however_often_it_is_delivered(
@@ -104,7 +117,7 @@ async def test_a_system_in_trouble_keeps_its_cursor_and_is_asked_later(
     desk = Desk("D1", "D2", "D3")
     puller, stream = _puller(bench, desk)
     await puller.once(stream)
-    desk.trouble = True
+    desk.trouble = Transient("the desk is closed", system=False)
 
     await puller.once(stream)
 
@@ -126,3 +139,130 @@ async def test_only_one_worker_asks_a_stream_at_a_time(database: TestDatabase) -
     asked = [after for after in desk.asked if after != "40"]
     assert len(asked) == len(set(asked)) == 20
     assert await bench.database.fetchval("select count(*) from quaestor.document") == 40
+
+
+_PAUSE = "select extract(epoch from due_at - asked_at)::float8 from quaestor.stream"
+_ENTRIES = "select canonical from quaestor.audit order by id"
+
+
+async def test_what_a_system_asks_for_is_obeyed_to_the_second(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    desk = Desk("D1")
+    desk.trouble = Transient("429 Too Many Requests", retry_after_s=120.0)
+    puller, stream = _puller(bench, desk)
+
+    await puller.once(stream)
+
+    assert await bench.database.fetchval(_PAUSE) == pytest.approx(120.5, abs=0.5)
+    assert puller.lanes.circuit("desk").open
+
+
+async def test_trouble_makes_the_pauses_longer_and_an_answer_ends_them(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    desk = Desk("D1")
+    desk.trouble = Transient("the desk is closed", system=False)
+    puller, stream = _puller(bench, desk)
+    pauses = []
+
+    for _ in range(3):
+        await puller.once(stream)
+        pauses.append(round(await bench.database.fetchval(_PAUSE)))
+        await _make_due(database)
+    desk.trouble = None
+    await puller.once(stream)
+
+    assert pauses == [8, 15, 30]
+    assert await bench.database.fetchval("select failures from quaestor.stream") == 0
+
+
+async def test_an_open_circuit_is_probed_by_one_pull_and_closed_by_its_answer(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    desk = Desk("D1")
+    puller, stream = _puller(bench, desk)
+    puller.lanes.circuit("desk").trouble(0.0, "down", wait_s=1e12, jitter=0.0)
+
+    await puller.once(stream)
+    held = list(desk.asked)
+    puller.lanes.circuit("desk").probe_at = 0.0
+    await puller.once(stream)
+
+    assert held == []
+    assert desk.asked == [None]
+    assert not puller.lanes.circuit("desk").open
+
+
+async def test_a_pull_waits_for_a_slot_that_sends_have_taken(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    desk = Desk("D1")
+    puller, stream = _puller(bench, desk)
+    puller.lanes.take("desk/acme-de", 0.0)
+
+    await puller.once(stream)
+
+    assert desk.asked == []
+
+
+async def test_the_trail_says_how_a_document_was_asked_for_and_holds_no_others_data(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    desk = Desk("D1")
+    puller, stream = _puller(bench, desk)
+
+    await puller.once(stream)
+
+    (entry,) = await bench.database.fetch(_ENTRIES)
+    assert "GET /memos?after=None → 200, 2 ms" in bytes(entry["canonical"]).decode()
+    assert b"of others" not in bytes(entry["canonical"])
+
+
+async def test_a_page_that_brings_nothing_leaves_nothing_in_the_trail(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    desk = Desk("D1")
+    puller, stream = _puller(bench, desk)
+
+    for _ in range(5):
+        await puller.once(stream)
+
+    assert len(desk.asked) == 5
+    assert len(await bench.database.fetch(_ENTRIES)) == 1
+
+
+async def test_a_hint_that_comes_while_a_page_is_asked_for_is_followed_at_once(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    desk = Hinted("D1", database=database)
+    puller, stream = _puller(bench, desk)
+    stream = replace(stream, every_s=3600.0)
+
+    await puller.once(stream)
+    await puller.once(stream)
+    await puller.once(stream)
+
+    assert desk.asked == [None, "1"]
+
+
+class Hinted(Desk):
+    """The first page is overtaken by a hint."""
+
+    def __init__(self, *names: str, database: TestDatabase) -> None:
+        super().__init__(*names)
+        self._database = database
+
+    async def pull(self, stream: str, after: str | None) -> Page:
+        if after is None:
+            owner = await self._database.connect()
+            await owner.fetch("update quaestor.stream set hinted_at = quaestor.clock() returning 1")
+        return await super().pull(stream, after)
+
+
+async def _make_due(database: TestDatabase) -> None:
+    owner = await database.connect()
+    await owner.fetch("update quaestor.stream set due_at = quaestor.clock() returning true")

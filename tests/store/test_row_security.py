@@ -24,6 +24,7 @@ SHARED = {
     "release",
     "release_current",
     "system_state",
+    "webhook_delivery",
     "worker",
 }
 APPLICATION_ROLES = ("quaestor_worker", "quaestor_gateway", "quaestor_reader")

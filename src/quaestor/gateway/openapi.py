@@ -162,6 +162,7 @@ def _open_paths() -> dict[str, Any]:
                 (
                     "overloaded",
                     "payload_too_large",
+                    "rate_limited",
                     "signature_invalid",
                     "storage_unavailable",
                     "timestamp_out_of_range",

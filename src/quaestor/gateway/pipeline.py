@@ -19,6 +19,7 @@ import structlog
 from litestar import Request
 
 from quaestor.actions.refusing import NotAccepted
+from quaestor.connectors.kit.contract import Receipt
 from quaestor.gateway.admission import Admission
 from quaestor.gateway.bodies import BODY_BYTES_MAX, canonical, read_json
 from quaestor.gateway.idempotency import Keeper, KeyScope, read_key
@@ -26,7 +27,7 @@ from quaestor.gateway.operation import Answer, Call, Operation
 from quaestor.gateway.problems import FaultAt, Problem
 from quaestor.gateway.services import Services
 from quaestor.gateway.shapes import shape
-from quaestor.gateway.webhooks import Receipt, receive
+from quaestor.gateway.webhooks import receive
 from quaestor.model.refusal import refuse
 from quaestor.security.authorization import Forbidden, NotFound, permit
 from quaestor.security.identity import Caller, TokenInvalid, verify
@@ -71,7 +72,12 @@ class Pipeline:
                 name.decode("latin-1"): value.decode("latin-1")
                 for name, value in request.scope["headers"]
             }
-            return await receive(services.database, services.receivers, system, headers, body)
+            try:
+                return await receive(services.database, services.receivers, system, headers, body)
+            except Problem as problem:
+                if problem.status == 401:
+                    self._admission.token_failed(request.client.host if request.client else "")
+                raise
 
     async def _for(
         self, caller: Caller, operation: Operation, request: AnyRequest, request_id: str

@@ -13,6 +13,7 @@ import uvicorn
 from quaestor.gateway.idempotency import forget_expired
 from quaestor.gateway.services import Services
 from quaestor.gateway.serving import make_app
+from quaestor.gateway.webhooks import forget_deliveries
 from quaestor.store.errors import StoreError
 
 __all__ = ["listen", "serve"]
@@ -96,5 +97,6 @@ async def _tidy(services: Services) -> None:
         await asyncio.sleep(_TIDY_EVERY_S)
         try:
             await forget_expired(services.database, services.entities)
+            await forget_deliveries(services.database)
         except (StoreError, TimeoutError) as error:
             _log.warning("answers_not_tidied", error=type(error).__name__)

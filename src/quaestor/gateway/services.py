@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from quaestor.connectors.kit.contract import Receives
 from quaestor.flows.kit.flow import Flow
-from quaestor.gateway.webhooks import Receives
 from quaestor.runtime.recording import Recorder
 from quaestor.security.identity import TrustedIssuer
 from quaestor.store import Database
@@ -40,7 +40,7 @@ class Services:
     `reads` answers by document type, entity and declared types from the release `release`, to
     which what comes in is pinned. `database` works as the role `quaestor_gateway`. `cursor_key`
     signs cursors; every gateway of the deployment has the same. `entities` are all of them,
-    `receivers` the connectors that take webhooks, by system.
+    `receivers` those of systems whose webhooks are taken, by system.
     """
 
     database: Database

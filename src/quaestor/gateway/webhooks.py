@@ -8,47 +8,39 @@ as ever, each item once. So a delivery that comes twice, late or out of order do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Protocol
 
-import msgspec
+import structlog
 
+from quaestor.connectors.kit.contract import Delivery, Receipt, Receives
 from quaestor.gateway.problems import Problem
 from quaestor.model.refusal import Refusal, refuse
+from quaestor.security.secrets import SecretUnavailable
 from quaestor.store import Connection, Database
 
-__all__ = ["Delivery", "Receipt", "Receives", "receive"]
+__all__ = ["forget_deliveries", "receive"]
+
+_log = structlog.get_logger(__name__)
 
 _NOW = "select quaestor.clock()"
-_DUE = """
-update quaestor.stream set due_at = quaestor.clock()
-where system = $1 and name = any($2) and due_at > quaestor.clock()
+_NEWS = """
+insert into quaestor.webhook_delivery (system, event_id, received_at)
+values ($1, $2, quaestor.clock())
+on conflict do nothing
+returning true
 """
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """What came: header names in lower case, the body's own bytes, and when, in database time."""
-
-    headers: Mapping[str, str]
-    body: bytes
-    received_at: datetime
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """What to answer the system, and which of its streams to ask now."""
-
-    streams: tuple[str, ...]
-    body: bytes = b""
-    media_type: str = "application/json"
-    status: int = 200
-
-
-class Receives(Protocol):
-    """A connector that takes webhooks. Pure: it authenticates and translates, nothing else."""
-
-    def receive(self, delivery: Delivery) -> Receipt | Refusal:
-        """The receipt, or `signature_invalid` or `timestamp_out_of_range`."""
-        ...
+_HINT = """
+update quaestor.stream
+set hinted_at = quaestor.clock(),
+    due_at = case when trouble = '' then least(due_at, quaestor.clock()) else due_at end
+where system = $1 and split_part(name, ', observed', 1) = any($2)
+"""
+# A signature is good for minutes: a day is long enough to know a delivery again.
+_FORGET = """
+delete from quaestor.webhook_delivery where (system, event_id) in (
+    select system, event_id from quaestor.webhook_delivery
+    where received_at < quaestor.clock() - interval '1 day' limit 1000
+)
+"""
 
 
 async def receive(
@@ -63,13 +55,30 @@ async def receive(
     if receiver is None:
         raise Problem(refuse("webhook_unknown"))
     now = await database.fetchval(_NOW)
-    receipt = receiver.receive(Delivery(headers, body, now))
+    receipt: Receipt | Refusal
+    try:
+        receipt = receiver.receive(Delivery(headers, body, now))
+    except SecretUnavailable as error:
+        _log.error("webhook_secret_unavailable", system=system, code=error.code)
+        receipt = refuse("signature_invalid")
     if isinstance(receipt, Refusal):
         raise Problem(receipt)
     if receipt.streams:
+        told = receipt
 
         async def hint(connection: Connection) -> None:
-            await connection.execute(_DUE, system, list(receipt.streams))
+            if told.event_id and not await connection.fetchval(_NEWS, system, told.event_id):
+                return
+            await connection.execute(_HINT, system, list(told.streams))
 
         await database.run(hint)
     return receipt
+
+
+async def forget_deliveries(database: Database) -> None:
+    """Delete what is past its time, a thousand at once; asked now and then by each gateway."""
+
+    async def work(connection: Connection) -> None:
+        await connection.execute(_FORGET)
+
+    await database.run(work)

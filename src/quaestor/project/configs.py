@@ -23,7 +23,12 @@ _OF_EVERY_SIMULATOR = ("latency_ms", "settle_s", "seed")
 _GIVEN_BY_US = frozenset({"system", "logins"})
 _OF_THE_DEPLOYMENT = frozenset({"environment", "simulate", "simulator", "order_per_address"})
 CONNECT_TIMEOUT_S = 5.0
-_AUTH_KINDS = {"user": "basic", "token": "bearer", "client_id": "oauth2"}
+_AUTH_KINDS = {
+    "user": "basic",
+    "token": "bearer",
+    "client_id": "oauth2",
+    "secret": "signed",
+}
 
 
 def read_configs(
@@ -75,7 +80,11 @@ def _config(reader: Reader, name: str, settings: Settings, kinds: Mapping[str, A
             return None
         _check_simulator(reader, system, kinds[system.connector].simulator_options, key)
         table = _table(reader, name, system) | {"mode": settings.mode_of(name)}
-        return reader.convert(table, config_type, key)
+        config = reader.convert(table, config_type, key)
+        if getattr(config, "webhook", None) and not kinds[system.connector].manifest.receives:
+            told = f"the connector {system.connector} takes no webhooks"
+            reader.report("key_unknown", f"{key}.webhook", told, "")
+        return config
     known = ", ".join([*kinds, NOTHING])
     reader.report(
         "connector_unknown",
@@ -119,6 +128,8 @@ def _table(reader: Reader, name: str, system: SystemSettings) -> dict[str, Any]:
     outside = _OF_THE_DEPLOYMENT | _GIVEN_BY_US
     table = {member: value for member, value in given.items() if member not in outside}
     table["auth"] = with_auth_kind(system.auth)
+    if isinstance(table.get("webhook"), Mapping):
+        table["webhook"] = with_auth_kind(table["webhook"])
     table["base_url"] = system.base_url or ""
     table["system"] = name
     # The default of a connector may be more than this system's whole request may take.

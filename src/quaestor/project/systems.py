@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from quaestor.connectors.kit.config import AuthConfig, SystemConfig, http_wire
-from quaestor.connectors.kit.contract import Connector, Guarantee, Manifest, Submits
+from quaestor.connectors.kit.contract import Connector, Guarantee, Manifest, Receives, Submits
 from quaestor.connectors.kit.kind import ConnectorKind
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
@@ -18,7 +18,7 @@ from quaestor.project.project import Project
 from quaestor.security.secrets import Resolve, Secret, resolver
 from quaestor.settings import SystemSettings
 
-__all__ = ["OpenSystem", "open_systems", "submitting_kinds"]
+__all__ = ["OpenSystem", "open_receivers", "open_systems", "submitting_kinds"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,17 @@ def open_systems(project: Project, simulated: Mapping[str, Ready]) -> dict[str, 
         submits = connector if isinstance(connector, Submits) else None
         opened[name] = OpenSystem(name, connector, connector.manifest, submits, wire, settings)
     return opened
+
+
+def open_receivers(project: Project) -> dict[str, Receives]:
+    """Who takes the webhooks of each system that has a table `webhook`, by system."""
+    kinds = connector_kinds(project.path)
+    found: dict[str, Receives] = {}
+    for name, config in project.configs.items():
+        make = kinds[config.connector].receiver
+        if config.webhook is not None and make is not None:
+            found[name] = make(config, resolver(project.path))
+    return found
 
 
 def _of_simulator(config: SystemConfig, ready: Ready) -> SystemConfig:

@@ -3,11 +3,15 @@
 Asking with a cursor acknowledges everything before it (DESIGN §4). So a cursor is stored in the
 transaction that took its items in, and the system is asked with it only afterwards: what was
 delivered and not recorded is delivered again.
+
+A pull is a call like any other: it has a deadline, takes a slot of its system, and opens or closes
+its circuit. What the system asked for with `Retry-After` is obeyed, by the stream's own `due_at`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,11 +19,22 @@ from datetime import timedelta
 import asyncpg
 import msgspec
 import structlog
+from msgspec.structs import replace
 
-from quaestor.connectors.kit.contract import Delivered, NotKnown, Page, Pulls
+from quaestor.connectors.kit.attempt import Attempt, Exchange, open_attempt
+from quaestor.connectors.kit.contract import (
+    DEADLINE_PASSED,
+    Ambiguous,
+    Delivered,
+    NotKnown,
+    Page,
+    Pulls,
+    Transient,
+)
 from quaestor.flows.kit.flow import Flow
 from quaestor.model.event import Event
 from quaestor.model.refusal import Refusal
+from quaestor.runtime.lanes import Lanes
 from quaestor.runtime.receiving import Inbound, take_in, tell_document
 from quaestor.runtime.recording import Recorder
 from quaestor.store import Connection, Database, is_storage_trouble
@@ -35,18 +50,21 @@ update quaestor.stream
 set lease_until = quaestor.clock() + $3::interval, fence = fence + 1, asked_at = quaestor.clock()
 where system = $1 and name = $2 and due_at <= quaestor.clock()
   and lease_until < quaestor.clock()
-returning cursor, fence
+returning cursor, fence, failures
 """
 _MOVE = """
 update quaestor.stream
-set cursor = $4, due_at = quaestor.clock() + $5::interval, lease_until = '-infinity',
-    answered_at = quaestor.clock(), trouble = ''
+set cursor = $4, lease_until = '-infinity', answered_at = quaestor.clock(), trouble = '',
+    failures = 0,
+    -- A hint that came while we asked may be of something later than the answer.
+    due_at = quaestor.clock() + case when hinted_at >= asked_at then '0' else $5::interval end
 where system = $1 and name = $2 and fence = $3
 returning true
 """
 _TROUBLE = """
 update quaestor.stream
-set due_at = quaestor.clock() + $4::interval, lease_until = '-infinity', trouble = $5
+set due_at = quaestor.clock() + $4::interval, lease_until = '-infinity', trouble = $5,
+    failures = failures + 1
 where system = $1 and name = $2 and fence = $3
 """
 _REFUSED = """
@@ -65,8 +83,14 @@ _DOCUMENT = """
 select id from quaestor.document where type = $1 and source_system = $2 and source_id = $3
 """
 
-# A system that does not answer is asked again a little later, not at once.
+# A system that does not answer is asked again a little later, and later each time.
 TROUBLE_PAUSE_S = 10.0
+TROUBLE_PAUSE_MAX_S = 300.0
+# Beyond this a `Retry-After` is taken for a mistake.
+RETRY_AFTER_MAX_S = 3600.0
+# Requests of one page that are told with each of its documents.
+_REQUESTS_TOLD_MAX = 8
+_TARGET_TOLD_CHARS = 200
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger(__name__)
@@ -95,7 +119,8 @@ Translated = Inbound | ForDocument | NotUnderstood | None
 class Stream:
     """One stream of a system. `translate` is pure; `None` says that the item concerns nobody.
 
-    A first page is asked for at once, further ones every `every_s`. A system that is only
+    A first page is asked for at once, further ones every `every_s`; `total_timeout_s` bounds each
+    request of it. A system that is only
     `observed` marks nothing as taken, so its place in the stream is another than in earnest: it
     is kept apart, and work in earnest begins at the beginning.
     """
@@ -106,6 +131,7 @@ class Stream:
     translate: Callable[[Delivered], Translated]
     flow: Flow | None = None
     every_s: float = 5.0
+    total_timeout_s: float = 30.0
     observed: bool = False
 
     @property
@@ -119,13 +145,17 @@ class Puller:
     """Asks the streams of one deployment; any number of workers may run one each.
 
     `may_ask` is false while the epoch is in doubt: asking with a cursor acknowledges. `lease_s`
-    bounds what asking for one page may take. `taken` counts items taken in.
+    bounds what asking for one page may take. `lanes` are those of the sends: slots and circuits
+    of a system are shared. `chance` is from [0, 1), so that many do not come back at one instant.
+    `taken` counts items taken in.
     """
 
     database: Database
     recorder: Recorder
     streams: Sequence[Stream]
     release: Callable[[], str]
+    lanes: Lanes
+    chance: Callable[[], float]
     may_ask: Callable[[], bool] = lambda: True
     lease_s: float = 60.0
     poll_s: float = 0.5
@@ -151,17 +181,66 @@ class Puller:
 
     async def once(self, stream: Stream) -> bool:
         """Ask for one page if it is time and nobody else does; true when there is more."""
-        claimed = await self._claim(stream)
-        if claimed is None:
+        if not self.lanes.take(stream.system, time.monotonic()):
+            # No slot is free, or the circuit is open and somebody else is the probe.
             return False
         try:
-            async with asyncio.timeout(self.lease_s):
-                page = await stream.source.pull(stream.name, claimed["cursor"])
-        except (NotKnown, TimeoutError) as error:
-            reason = error.reason if isinstance(error, NotKnown) else "no page in time"
-            await self._note_trouble(stream, claimed["fence"], reason)
+            claimed = await self._claim(stream)
+            if claimed is None:
+                return False
+            answer, exchanges = await self._ask(stream, claimed["cursor"])
+        finally:
+            self.lanes.give_back(stream.system)
+        self._heard(stream, answer)
+        if isinstance(answer, NotKnown):
+            await self._note_trouble(stream, claimed, answer)
             return False
-        return await self._take_in(stream, claimed["fence"], page)
+        if answer.items:
+            _log.info(
+                "stream_page",
+                system=stream.system,
+                stream=stream.name,
+                items=len(answer.items),
+                requests=[_told(one) for one in exchanges],
+            )
+        return await self._take_in(stream, claimed["fence"], answer, exchanges)
+
+    async def _ask(
+        self, stream: Stream, cursor: str | None
+    ) -> tuple[Page | NotKnown, Sequence[Exchange]]:
+        """The page, or why there is none, and what went over the wire for it."""
+        attempt = Attempt(
+            send_before=time.monotonic() + max(1.0, self.lease_s - stream.total_timeout_s),
+            total_timeout_s=stream.total_timeout_s,
+        )
+        try:
+            with open_attempt(attempt):
+                async with asyncio.timeout(self.lease_s):
+                    return await stream.source.pull(stream.name, cursor), attempt.exchanges
+        except NotKnown as error:
+            return error, attempt.exchanges
+        except TimeoutError:
+            return Transient("no page in time", system=False), attempt.exchanges
+
+    def _heard(self, stream: Stream, answer: Page | NotKnown) -> None:
+        """What the answer says about the system, as for a send (DESIGN D6)."""
+        circuit = self.lanes.circuit(stream.system)
+        match answer:
+            case Transient(code=code) if code == DEADLINE_PASSED:
+                return
+            case Transient(system=True, retry_after_s=wait_s):
+                pass
+            case Ambiguous(system=True):
+                wait_s = None
+            case NotKnown():
+                return
+            case _:
+                if circuit.spoke():
+                    _log.info("circuit_closed", system=stream.system)
+                return
+        reason, chance = answer.reason, self.chance()
+        if circuit.trouble(time.monotonic(), reason, wait_s=wait_s, jitter=chance):
+            _log.warning("circuit_opened", system=stream.system, reason=reason)
 
     async def _claim(self, stream: Stream) -> asyncpg.Record | None:
         async def work(connection: Connection) -> asyncpg.Record | None:
@@ -175,19 +254,30 @@ class Puller:
         self._begun.add((stream.system, stream.place))
         return claimed
 
-    async def _note_trouble(self, stream: Stream, fence: int, reason: str) -> None:
-        _log.warning("stream_trouble", system=stream.system, stream=stream.name, reason=reason)
+    async def _note_trouble(self, stream: Stream, claimed: asyncpg.Record, error: NotKnown) -> None:
+        asked = error.retry_after_s if isinstance(error, Transient) else None
+        pause = _pause(stream, asked, claimed["failures"], self.chance())
+        _log.warning(
+            "stream_trouble",
+            system=stream.system,
+            stream=stream.name,
+            reason=error.reason,
+            again_in_s=round(pause.total_seconds()),
+        )
 
         async def work(connection: Connection) -> None:
-            pause = timedelta(seconds=max(TROUBLE_PAUSE_S, stream.every_s))
             await connection.execute(
-                _TROUBLE, stream.system, stream.place, fence, pause, reason[:300]
+                _TROUBLE, stream.system, stream.place, claimed["fence"], pause, error.reason[:300]
             )
 
         await self.database.run(work)
 
-    async def _take_in(self, stream: Stream, fence: int, page: Page) -> bool:
+    async def _take_in(
+        self, stream: Stream, fence: int, page: Page, exchanges: Sequence[Exchange]
+    ) -> bool:
         translated = [(item, stream.translate(item)) for item in page.items]
+        # Of the wire the trail has the requests alone: an answer holds what is others' as well.
+        facts = {"asked": "\n".join(_told(one) for one in exchanges[:_REQUESTS_TOLD_MAX])}
 
         async def work(connection: Connection) -> tuple[int, int] | None:
             pause = timedelta(seconds=0 if page.more else stream.every_s)
@@ -198,6 +288,8 @@ class Puller:
                 return None
             refused = 0
             for item, meaning in translated:
+                if isinstance(meaning, Inbound) and exchanges:
+                    meaning = replace(meaning, facts={**meaning.facts, **facts})
                 refused += not await self._take(connection, stream, item, meaning)
             return len(translated) - refused, refused
 
@@ -242,3 +334,20 @@ class Puller:
                     item.body,
                 )
                 return False
+
+
+def _pause(stream: Stream, asked_s: float | None, failures: int, chance: float) -> timedelta:
+    """Until the system is asked again: as long as it says, else longer each time."""
+    backoff_s = min(TROUBLE_PAUSE_MAX_S, TROUBLE_PAUSE_S * 2 ** min(failures, 10))
+    pause_s = backoff_s * (0.5 + 0.5 * chance)
+    if asked_s is not None:
+        # Never before, and not all of us at once.
+        pause_s = min(asked_s, RETRY_AFTER_MAX_S) + chance
+    return timedelta(seconds=max(pause_s, stream.every_s))
+
+
+def _told(exchange: Exchange) -> str:
+    """One request in a line: what was asked, what was answered, how long it took."""
+    heard = exchange.broke or exchange.status
+    target = exchange.target[:_TARGET_TOLD_CHARS]
+    return f"{exchange.method} {target} → {heard}, {exchange.elapsed_ms:.0f} ms"

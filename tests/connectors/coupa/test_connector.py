@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from quaestor.connectors.coupa.callout import hinted
 from quaestor.connectors.coupa.config import SCOPES, CoupaConfig
 from quaestor.connectors.coupa.mapping import Mapped, read_requisition
 from quaestor.connectors.kit.contract import (
@@ -152,17 +151,6 @@ async def test_a_requisition_deleted_before_its_mark_holds_nothing_up() -> None:
         following = await coupa.connector.pull(STREAM, page.cursor)
 
     assert (following.items, following.more) == ((), False)
-
-
-async def test_a_call_out_is_read_again_and_brings_the_event_of_the_pull() -> None:
-    async with installed() as coupa:
-        page = await coupa.connector.pull(STREAM, None)
-        ids = hinted(b'{"requisition-header": {"id": 20417, "status": "forged"}}')
-
-        read = await coupa.connector.read(STREAM, ids)
-
-    assert read == tuple(item for item in page.items if item.source_id == "20417")
-    assert await coupa.connector.read(STREAM, ()) == ()
 
 
 async def test_an_unknown_stream_is_refused() -> None:

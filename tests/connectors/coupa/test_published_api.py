@@ -116,7 +116,7 @@ def faults(exchange: Exchange) -> list[str]:
 
 
 async def everything(connector: CoupaConnector) -> list[Exchange]:
-    """All requests of pulls, reads, reports and checks."""
+    """All requests of pulls, reports and checks."""
     attempt = Attempt(time.monotonic() + 30, 10)
     with open_attempt(attempt):
         await connector.check()
@@ -124,7 +124,6 @@ async def everything(connector: CoupaConnector) -> list[Exchange]:
             cursor = None
             for _ in range(3):
                 cursor = (await connector.pull(stream, cursor)).cursor
-        await connector.read("requisitions", [20417, 20418])
         for command in (a_report("a" * 52), a_report("b" * 52, refusal=refused("no_lines"))):
             assert isinstance(await connector.submit(command, connector.render(command)), Applied)
     return attempt.exchanges

@@ -6,11 +6,10 @@ about it. Every write may be done twice (`REPEATABLE`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 from msgspec.structs import replace
 
+from quaestor.connectors.coupa.callout import receiver
 from quaestor.connectors.coupa.client import CoupaClient
 from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.manifest import MANIFEST, REPORT_STATUS
@@ -18,7 +17,6 @@ from quaestor.connectors.coupa.pulling import Pulling
 from quaestor.connectors.coupa.reporting import Reporting, render_report
 from quaestor.connectors.kit.contract import (
     Command,
-    Delivered,
     Found,
     Manifest,
     Page,
@@ -72,10 +70,6 @@ class CoupaConnector:
         """The next page of a stream. Asking with a cursor marks what it delivered as exported."""
         return await self._pulling.pull(stream, after)
 
-    async def read(self, stream: str, ids: Sequence[int]) -> tuple[Delivered, ...]:
-        """These objects as they stand now: what a call-out hinted at."""
-        return await self._pulling.read(stream, ids)
-
     async def check(self) -> tuple[Probe, ...]:
         """Network, token, scopes and fields, each with what to do in Coupa."""
         from quaestor.connectors.coupa.check import probes
@@ -107,4 +101,5 @@ KIND = ConnectorKind(
     build=CoupaConnector,
     simulator=_simulator,
     simulator_options=_simulator_options,
+    receiver=receiver,
 )

@@ -1,4 +1,4 @@
-"""What Coupa promises: a status may be written back twice, and streams may be read again."""
+"""What Coupa promises: writing back twice is harmless, streams may be read again; it calls out."""
 
 from __future__ import annotations
 
@@ -21,4 +21,5 @@ MANIFEST = Manifest(
     title="Coupa (Core API, JSON)",
     actions={REPORT_STATUS: ActionGuarantee(Guarantee.REPEATABLE, settle_s=SETTLE_S)},
     streams=(REQUISITIONS, SUPPLIERS, USERS, ACCOUNTS),
+    receives=True,
 )

@@ -68,15 +68,6 @@ class Pulling:
             return await self._requisitions(cursor)
         return await self._changes(stream, cursor, {})
 
-    async def read(self, stream: str, ids: Sequence[int]) -> tuple[Delivered, ...]:
-        """These objects as they stand now, at most one page of them: a hint is read again."""
-        some = sorted(set(ids))[: self._config.pulls.page]
-        if not some:
-            return ()
-        query = {"id[in]": ",".join(str(one) for one in some), "limit": str(len(some))}
-        listed = await self._listed(stream, query)
-        return tuple(_delivered(stream, row) for row in listed.rows)
-
     # --- requisitions ---------------------------------------------------------------------------
 
     async def _requisitions(self, cursor: Cursor) -> Page:

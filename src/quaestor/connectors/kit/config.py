@@ -18,6 +18,7 @@ from quaestor.connectors.kit.auth import (
 )
 from quaestor.connectors.kit.oauth import OAuthRules, grant_from
 from quaestor.connectors.kit.pace import Pace
+from quaestor.connectors.kit.webhooks import WebhookConfig
 from quaestor.connectors.kit.wires.http import HttpWire
 from quaestor.security.secrets import Resolve, Secret, is_reference
 
@@ -94,6 +95,7 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     number of workers. Its streams are asked every `pull_every_s`. `oauth` says how access tokens
     are given. Without `sends` the system is only read: nothing is ever sent to it. So it is in
     mode `observe`, which shows what would have been sent, and marks nothing there as taken.
+    `webhook` says how its own posts to us authenticate; without it none is taken.
 
     `system` is the table's own NAME, and `logins` has the login there of each person of our
     directory: both are given by the loader and not written into the table.
@@ -116,6 +118,7 @@ class SystemConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     oauth: OAuthRules = OAuthRules()
     sends: bool = True
     mode: Literal["live", "observe"] = "live"
+    webhook: WebhookConfig | None = None
 
 
 def auth_of(config: SystemConfig, resolve: Resolve) -> Auth:

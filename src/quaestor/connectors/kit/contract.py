@@ -35,6 +35,7 @@ __all__ = [
     "Command",
     "Connector",
     "Delivered",
+    "Delivery",
     "Found",
     "Guarantee",
     "Manifest",
@@ -45,6 +46,8 @@ __all__ = [
     "Probe",
     "Pulls",
     "Question",
+    "Receipt",
+    "Receives",
     "Rejected",
     "Several",
     "Submits",
@@ -281,6 +284,37 @@ class Pulls(Protocol):
 
         Raises `Transient` or `Permanent`.
         """
+        ...
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """What a system posted: header names in lower case, the body's own bytes, database time."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What to answer the system, and which of its streams to ask now.
+
+    `event_id` is the sender's own id of the delivery, authenticated; empty where there is none.
+    """
+
+    streams: tuple[str, ...] = ()
+    event_id: str = ""
+    body: bytes = b""
+    media_type: str = "application/json"
+    status: int = 200
+
+
+@runtime_checkable
+class Receives(Protocol):
+    """A system that posts to us. It authenticates and translates a delivery, nothing else: what
+    it is told is a hint, and the system is asked."""
+
+    def receive(self, delivery: Delivery) -> Receipt | Refusal:
+        """The receipt, or `signature_invalid`, or `timestamp_out_of_range`."""
         ...
 
 

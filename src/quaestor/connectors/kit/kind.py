@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from quaestor.connectors.kit.config import SystemConfig
-from quaestor.connectors.kit.contract import Connector, Manifest
+from quaestor.connectors.kit.contract import Connector, Manifest, Receives
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
+from quaestor.security.secrets import Resolve
 
 __all__ = ["ConnectorKind", "SimulatorOptions", "SimulatorOptionsInvalid"]
 
@@ -38,6 +39,8 @@ class ConnectorKind(msgspec.Struct, frozen=True):
     `manifest` is the vendor's own; an installation's connector may weaken it, never strengthen.
     `config_type` is decoded from `[systems.NAME]`. `simulator` makes the vendor's behaviour, and
     `simulator_options` tells the type of its `extra`, where it takes any.
+    `receiver` is made of a configuration that has a table `webhook`; it is given secrets and no
+    wire, so that a gateway need not know how the system itself is reached.
     """
 
     manifest: Manifest
@@ -45,3 +48,4 @@ class ConnectorKind(msgspec.Struct, frozen=True):
     build: Callable[[Any, HttpWire], Connector]
     simulator: Callable[[SimulatorOptions], Simulated] | None = None
     simulator_options: Callable[[], type[msgspec.Struct]] | None = None
+    receiver: Callable[[Any, Resolve], Receives] | None = None

@@ -49,6 +49,8 @@ async def the_manifest_agrees_with_the_methods(subject: Subject) -> None:
         vendor = subject.kind.manifest.actions.keys()
         require(manifest.actions.keys() <= vendor, "an installation adds no action")
         require(bool(manifest.actions) == isinstance(connector, Submits), "actions are submitted")
+        receives = subject.kind.receiver is not None
+        require(manifest.receives == receives, "it receives if and only if it says so")
         for method in (connector.submit, connector.find, connector.check):
             require(inspect.iscoroutinefunction(method), f"{method.__name__} is async")
         unknown = subject.order(KEY)

@@ -1,0 +1,153 @@
+"""Whoever posts to us proves it: how a delivery authenticates, as `[systems.NAME.webhook]` says.
+
+Sources: RFC 7617 (Basic), RFC 6750 (Bearer), Standard Webhooks (`webhook-id`, `webhook-timestamp`,
+`webhook-signature`; the body is signed as it was sent, so a re-written one is not good any more).
+Every comparison takes the same time whether it is good or not.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from quaestor.connectors.kit.contract import Delivery, Receipt
+from quaestor.model.refusal import Refusal, refuse
+from quaestor.security.secrets import Resolve, is_reference
+
+__all__ = [
+    "TOLERANCE_S",
+    "BasicCaller",
+    "BearerCaller",
+    "HintReceiver",
+    "SignedCaller",
+    "WebhookConfig",
+    "authenticated",
+    "signature_of",
+]
+
+# Standard Webhooks: a delivery is of the last five minutes, or of the next by a clock that is fast.
+TOLERANCE_S = 300
+_SIGNATURES_MAX = 10
+_ID_LENGTH_MAX = 255
+
+_Reference = Annotated[str, msgspec.Meta(pattern=r"^(env|file|vault):\S")]
+
+
+class BasicCaller(
+    msgspec.Struct, frozen=True, tag="basic", tag_field="kind", forbid_unknown_fields=True
+):
+    """User and password in every delivery. The user may be a reference, the password is one."""
+
+    user: str
+    password: _Reference
+
+
+class BearerCaller(
+    msgspec.Struct, frozen=True, tag="bearer", tag_field="kind", forbid_unknown_fields=True
+):
+    """A shared secret as bearer token in every delivery."""
+
+    token: _Reference
+
+
+class SignedCaller(
+    msgspec.Struct, frozen=True, tag="signed", tag_field="kind", forbid_unknown_fields=True
+):
+    """Standard Webhooks, HMAC-SHA256. `next_secret` is as good while it takes the other's place."""
+
+    secret: _Reference
+    next_secret: _Reference | None = None
+
+
+WebhookConfig = BasicCaller | BearerCaller | SignedCaller
+
+
+class HintReceiver(msgspec.Struct, frozen=True):
+    """A system whose posts say that something happened, whatever they say: `streams` are asked.
+
+    Secrets are read at each delivery, so that a rotated one needs no restart.
+    """
+
+    streams: tuple[str, ...]
+    config: WebhookConfig
+    resolve: Resolve
+
+    def receive(self, delivery: Delivery) -> Receipt | Refusal:
+        found = authenticated(self.config, self.resolve, delivery)
+        return found if isinstance(found, Refusal) else Receipt(self.streams, event_id=found)
+
+
+def authenticated(config: WebhookConfig, resolve: Resolve, delivery: Delivery) -> str | Refusal:
+    """The sender's id of the delivery, empty where the method has none; else why it is refused.
+
+    Raises `SecretUnavailable`.
+    """
+    match config:
+        case BasicCaller(user, password):
+            plain = resolve(user).reveal() if is_reference(user) else user
+            wanted = f"{plain}:{resolve(password).reveal()}".encode()
+            return _same_credentials("basic", wanted, delivery)
+        case BearerCaller(token):
+            return _same_credentials("bearer", resolve(token).reveal().encode(), delivery)
+        case SignedCaller(secret, next_secret):
+            references = [secret] if next_secret is None else [secret, next_secret]
+            return _signed([resolve(one).reveal() for one in references], delivery)
+
+
+def signature_of(secret: str, identity: str, timestamp: str, body: bytes) -> bytes:
+    """The raw signature of a delivery. `secret` is base64, with or without `whsec_`.
+
+    Raises `ValueError` for what is no base64.
+    """
+    key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    return hmac.digest(key, f"{identity}.{timestamp}.".encode() + body, "sha256")
+
+
+def _same_credentials(scheme: str, wanted: bytes, delivery: Delivery) -> str | Refusal:
+    said, _, given = delivery.headers.get("authorization", "").partition(" ")
+    raw = given.strip().encode()
+    if scheme == "basic":
+        # Coupa writes the url-safe alphabet, everybody else the other one.
+        padded = raw.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(raw) % 4)
+        try:
+            raw = base64.b64decode(padded, validate=True)
+        except binascii.Error:
+            raw = b""
+    good = hmac.compare_digest(raw, wanted)
+    return "" if good and said.lower() == scheme else refuse("signature_invalid")
+
+
+def _signed(secrets: Sequence[str], delivery: Delivery) -> str | Refusal:
+    headers = delivery.headers
+    identity = headers.get("webhook-id", "")
+    timestamp = headers.get("webhook-timestamp", "")
+    if not 0 < len(identity) <= _ID_LENGTH_MAX or not identity.isascii():
+        return refuse("signature_invalid")
+    try:
+        wanted = [signature_of(secret, identity, timestamp, delivery.body) for secret in secrets]
+    except (ValueError, binascii.Error):
+        # Our own secret is not what the method asks for: nobody can sign with it.
+        return refuse("signature_invalid")
+    given = headers.get("webhook-signature", "").split()[:_SIGNATURES_MAX]
+    # Each is compared with each, also after one was good (N69).
+    good = [hmac.compare_digest(_raw(one), each) for one in given for each in wanted]
+    if not any(good):
+        return refuse("signature_invalid")
+    # Only what is signed is believed, so the time comes after the signature.
+    plain = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12
+    if not plain or abs(delivery.received_at.timestamp() - int(timestamp)) > TOLERANCE_S:
+        return refuse("timestamp_out_of_range")
+    return identity
+
+
+def _raw(signature: str) -> bytes:
+    version, _, text = signature.partition(",")
+    try:
+        return base64.b64decode(text, validate=True) if version == "v1" else b""
+    except (ValueError, binascii.Error):
+        return b""
