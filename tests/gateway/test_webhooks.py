@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import time
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from quaestor.project.load import load_project
 from quaestor.project.problems import ProjectError
 from quaestor.project.project import Project
 from tests.support.database import TestDatabase
-from tests.support.gateway import EXAMPLE, Gateway, Said, gateway_on
+from tests.support.file_only import file_only
+from tests.support.gateway import Gateway, Said, gateway_on
 
 PATH = "/v1/webhooks/coupa"
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
@@ -36,8 +36,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_project(folder: Path, webhook: str, *, of: str = "coupa") -> Project:
-    shutil.copytree(EXAMPLE, folder)
-    settings = folder / "quaestor.toml"
+    settings = file_only(folder) / "quaestor.toml"
     text = settings.read_text(encoding="utf-8")
     settings.write_text(f"{text}\n[systems.{of}.webhook]\n{webhook}\n", encoding="utf-8")
     return load_project(folder)

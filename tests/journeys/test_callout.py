@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.store.epoch import establish_epoch
 from tests.support.database import TestDatabase
-from tests.support.gateway import AUDIT_KEY, EXAMPLE, gateway_on
+from tests.support.file_only import EXAMPLE, file_only
+from tests.support.gateway import AUDIT_KEY, gateway_on
 from tests.support.simulator_process import RunningSimulator, running_simulator
 
 COUPA = """
@@ -38,8 +38,7 @@ CALL_OUT = b'{"requisition-header": {"id": 20433, "status": "pending_approval"}}
 
 
 def _project(folder: Path) -> Project:
-    shutil.copytree(EXAMPLE, folder)
-    settings = folder / "quaestor.toml"
+    settings = file_only(folder) / "quaestor.toml"
     text = settings.read_text(encoding="utf-8")
     head, _, rest = text.partition('connector = "coupa"')
     segments = rest[rest.index("[systems.coupa.segments]") :]

@@ -12,7 +12,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-__all__ = ["file_only", "file_only_example", "file_only_settings"]
+__all__ = ["EXAMPLE", "file_only", "file_only_example", "file_only_settings"]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "it-hardware"
 _SYSTEMS = """\
