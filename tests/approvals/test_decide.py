@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,15 +23,23 @@ from quaestor.approvals.decide import (
 )
 from quaestor.approvals.snapshot import ApprovalPolicy, ApprovalSnapshot
 from quaestor.model.approval import ApprovalDecision, ApprovalEvidence
-from quaestor.model.employee import Directory, Employee
+from quaestor.model.employee import Delegation, Directory, Employee
 from quaestor.model.rates import Rate, Rates
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HASH = "a" * 64
+
+
+def lent(to: str, **changes: Any) -> Delegation:
+    """On the day of `NOW`."""
+    given = Delegation(to, NOW - timedelta(hours=9), NOW + timedelta(hours=15))
+    return msgspec.structs.replace(given, **changes)
+
+
 PEOPLE = (
-    Employee("ana", "Ana", manager="ben"),
-    Employee("ben", "Ben", manager="cleo", limit=Decimal(1000)),
-    Employee("cleo", "Cleo", limit=None),
+    Employee("ana", "Ana", manager="ben", delegations=(lent("ben"),)),
+    Employee("ben", "Ben", manager="cleo", limit=Decimal(1000), delegations=(lent("cleo"),)),
+    Employee("cleo", "Cleo", limit=None, delegations=(lent("ben"), lent("ana"))),
     Employee("dora", "Dora", limit=Decimal(5000), limit_currency="USD"),
     Employee("emil", "Emil", limit=Decimal(9000), limit_currency="GBP"),
     Employee("fritz", "Fritz", limit=None, entities=("FR01",)),
@@ -99,6 +107,7 @@ PRECEDENCE = [
     ("nobody_independent", evidence(vote("ana"), vote("nobody"), vote("gone")), {}),
     ("approver_unknown", evidence(vote("nobody"), vote("gone")), {}),
     ("approver_inactive", evidence(vote("gone")), {}),
+    ("delegation_missing", evidence(vote("ben", on_behalf_of="emil")), {}),
     ("rate_missing", evidence(vote("emil"), vote("ben")), {"amount": Decimal("1000.01")}),
     ("authority_below_amount", evidence(*BELOW), {"amount": Decimal("1000.01")}),
 ]
@@ -213,6 +222,43 @@ def test_a_delegation_carries_no_interested_unknown_or_smaller_authority_a15(
     assert failed(decision) == expected
 
 
+@pytest.mark.parametrize(
+    ("known", "is_counted"),
+    [
+        ((), False),
+        ((lent("dora"),), False),
+        ((lent("ben"),), True),
+        ((lent("ben", start=NOW),), True),
+        ((lent("ben", end=NOW),), False),
+        ((lent("ben", start=NOW + timedelta(seconds=1)),), False),
+        ((lent("ben", max_amount=Decimal("1000.00")),), True),
+        ((lent("ben", max_amount=Decimal("999.99")),), False),
+        ((lent("ben", max_amount=Decimal(1)), lent("ben")), True),
+    ],
+)
+def test_a_delegation_counts_where_our_directory_knows_it_for_that_instant_and_amount(
+    known: tuple[Delegation, ...], is_counted: bool
+) -> None:
+    people = {person.id: person for person in PEOPLE}
+    people["cleo"] = msgspec.structs.replace(people["cleo"], delegations=known)
+    given = evidence(vote("ben", on_behalf_of="cleo"))
+
+    decision = decide(snapshot(given, directory=Directory(people)))
+
+    assert isinstance(decision, Approved) is is_counted
+    assert is_counted or failed(decision) == "delegation_missing"
+
+
+def test_what_is_lent_is_not_lent_on() -> None:
+    people = {person.id: person for person in PEOPLE}
+    people["dora"] = msgspec.structs.replace(people["dora"], delegations=(lent("cleo"),))
+    given = evidence(vote("ben", on_behalf_of="dora"))
+
+    decision = decide(snapshot(given, directory=Directory(people)))
+
+    assert failed(decision) == "delegation_missing"
+
+
 def test_without_a_declared_decider_evidence_of_any_system_is_held_to_the_minimum() -> None:
     anywhere = ApprovalPolicy(decider=None)
 
@@ -254,6 +300,9 @@ def test_what_is_approved_has_an_independent_known_authority_for_the_amount_i15_
         assert not any(each.verdict == "rejected" for each in votes)
 
 
+_LENT = {"ana": ("ben",), "ben": ("cleo",), "cleo": ("ana", "ben")}
+
+
 def _is_good(each: ApprovalDecision, interested: Iterable[str], amount: Decimal) -> bool:
     """An oracle of its own, in the plainest words."""
     directory = {person.id: person for person in PEOPLE}
@@ -261,6 +310,8 @@ def _is_good(each: ApprovalDecision, interested: Iterable[str], amount: Decimal)
     if {holder, each.approver} & set(interested):
         return False
     if not all(name in directory and directory[name].active for name in (holder, each.approver)):
+        return False
+    if holder != each.approver and each.approver not in _LENT.get(holder, ()):
         return False
     if holder == "fritz":
         return amount == 0

@@ -58,19 +58,6 @@ async def test_what_was_approved_elsewhere_becomes_an_order(database: TestDataba
     assert trace.json["steps"][0]["details"] == {"client": "portal"}
 
 
-async def test_a_person_may_not_bring_his_own_approval(database: TestDatabase) -> None:
-    own = {**APPROVED, "decisions": [{**APPROVED["decisions"][0], "approver": "ana.berger"}]}
-    async with gateway_on(database) as gateway:
-        ana = gateway.token(subject="ana.berger")
-        without = gateway.token(subject="ana.berger", scopes=("requisitions:write",))
-
-        forbidden = await gateway.ask("POST", "/v1/requisitions", a_body(approval=own), token=ana)
-        unscoped = await gateway.ask("POST", "/v1/requisitions", approved(), token=without)
-
-    assert forbidden.code == (403, "self_approval_forbidden")
-    assert unscoped.code == (403, "insufficient_scope")
-
-
 async def test_a_cancelled_requisition_gives_its_budget_back(database: TestDatabase) -> None:
     async with gateway_on(database) as gateway, worker_on(database, gateway) as worker:
         document = await asked_for(gateway, worker)

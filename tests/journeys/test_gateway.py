@@ -59,7 +59,7 @@ def test_a_newcomer_gets_a_purchase_order_over_http(place: Path) -> None:
     data = place / "data"
     command = ("up", "--project", EXAMPLE, "--data", data, "--port", "0", "--json")
     with running_quaestor(*command) as (process, ready):
-        token = token_of(data, "requisitions:write", "traces:read")
+        token = token_of(data, "requisitions:write", "approvals:decide", "traces:read")
         taken = ask(f"{ready['url']}/v1/requisitions", token, WANTED)
         again = ask(f"{ready['url']}/v1/requisitions", token, WANTED)
         path = f"{ready['url']}/v1/requisitions/{taken[1]['id']}"
@@ -84,9 +84,8 @@ def test_a_gateway_of_its_own_answers_and_stops_cleanly(place: Path) -> None:
     with running_quaestor(*up) as (owner, _):
         serve = ("serve", "--data", data, "--port", "0", "--json")
         with running_quaestor(*serve) as (gateway, ready):
-            taken = ask(
-                f"{ready['url']}/v1/requisitions", token_of(data, "requisitions:write"), WANTED
-            )
+            token = token_of(data, "requisitions:write", "approvals:decide")
+            taken = ask(f"{ready['url']}/v1/requisitions", token, WANTED)
             gateway.send_signal(signal.SIGTERM)
             code = gateway.wait(30)
         owner.send_signal(signal.SIGTERM)

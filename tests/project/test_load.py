@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -47,6 +47,21 @@ def test_only_a_limit_that_is_called_unlimited_is_without_limit() -> None:
     limits = [people[name].limit for name in ("gus.adler", "ana.berger")]
 
     assert limits == [None, Decimal(0)]
+
+
+def test_a_delegation_holds_from_its_first_instant_until_before_its_last(tmp_path: Path) -> None:
+    folder = a_copy(tmp_path)
+    lent = (
+        "delegations:\n      - {to: ben.koch, start: 2026-12-21T00:00:00+01:00, "
+        "end: 2027-01-04T00:00:00+01:00, max_amount: 50000}"
+    )
+    change(folder, "directory/people.yaml", "roles: [finance]", f"roles: [finance]\n    {lent}")
+
+    carla = load_project(folder).directory.people["carla.lindt"]
+
+    first, last = datetime(2026, 12, 20, 23, tzinfo=UTC), datetime(2027, 1, 3, 23, tzinfo=UTC)
+    assert [len(carla.lent_to("ben.koch", at)) for at in (first, last)] == [1, 0]
+    assert carla.delegations[0].max_amount == Decimal(50000)
 
 
 def test_an_entity_is_routed_to_its_own_ledger_before_that_of_all(tmp_path: Path) -> None:

@@ -14,6 +14,13 @@ TOML, ENTITIES, PEOPLE = "quaestor.toml", "entities.yaml", "directory/people.yam
 BUDGET, OWNERSHIP, SAP = "policies/budget.yaml", "ownership.yaml", "crosswalks/sap.csv"
 CENTERS, SUPPLIERS = "masterdata/cost_centers.yaml", "masterdata/suppliers.yaml"
 
+FINANCE, START = "roles: [finance]", "2026-12-21T00:00:00+01:00"
+
+
+def lending(to: str = "ben.koch", end: str = "2027-01-04T00:00:00+01:00") -> str:
+    return f"{FINANCE}\n    delegations:\n      - {{to: {to}, start: {START}, end: {end}}}"
+
+
 # file, what is replaced (nothing: appended), by what; then code, key, and a word of the cure.
 PLANTED = [
     (TOML, "lease_s = 5 ", "lease_s = 3 ", "lease_too_short", "deployment.lease_s", "at least 4"),
@@ -94,6 +101,17 @@ PLANTED = [
     (PEOPLE, 'workday: "21002"', 'workday: "21001"', "identity_repeated", "ben.koch.", "the login"),
     (PEOPLE, "coupa: aberger", "copa: aberger", "system_unknown", "ana.berger.identities", "coupa"),
     (PEOPLE, "roles: [cfo", "active: perhaps\n    roles: [cfo", "value_invalid", "active", "true"),
+    (PEOPLE, FINANCE, lending("nobody"), "person_unknown", "carla.lindt.delegations", ""),
+    (
+        PEOPLE,
+        FINANCE,
+        lending("carla.lindt"),
+        "value_invalid",
+        "carla.lindt.delegations",
+        "another",
+    ),
+    (PEOPLE, FINANCE, lending(end=START), "value_invalid", "carla.lindt.delegations", "an end"),
+    (PEOPLE, FINANCE, lending(end="2027-01-04"), "value_invalid", "people.3.delegations", ""),
     (BUDGET, "cost_center: sales-de", "cost_center: it-de", "id_repeated", "budgets", ""),
     (BUDGET, "amount: 2000000.00", "amount: -1", "value_invalid", "budgets", "0 or more"),
     (

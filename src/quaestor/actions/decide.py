@@ -144,10 +144,18 @@ def _may_vote(
             raise NotFound
         if employee is not None and not employee.active:
             raise Forbidden(refuse("actor_inactive"))
-    if vote.on_behalf_of is not None and not relays:
+    if not relays and not _is_lent(directory, vote, approver, row["now"]):
         raise Forbidden(refuse("delegation_missing"))
     if not relays and row["decider"] != OWN:
         raise NotAccepted(_elsewhere(row))
+
+
+def _is_lent(directory: Directory, vote: Vote, approver: str, now: datetime) -> bool:
+    """Whether he votes for himself, or for somebody who has delegated it; the cap is the flow's."""
+    if vote.on_behalf_of in (None, approver):
+        return True
+    holder = directory.find(vote.on_behalf_of)
+    return holder is not None and bool(holder.lent_to(approver, now))
 
 
 def _elsewhere(row: asyncpg.Record) -> Refusal:

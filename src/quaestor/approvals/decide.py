@@ -14,9 +14,11 @@ Precedence, first match wins; the names in brackets stand in the refusal's `fail
 7. `Insufficient`   [nobody_independent] only interested people approved
 8. `Insufficient`   [approver_unknown] nobody counted; an approver is not in the directory
 9. `Insufficient`   [approver_inactive] nobody counted; an approver is inactive
-10. `Insufficient`  [rate_missing] nobody has the authority; a limit could not be compared
-11. `Insufficient`  [authority_below_amount] nobody counted has authority for the amount
-12. `Approved`
+10. `Insufficient`  [delegation_missing] nobody counted; a vote for another whom our directory does
+                    not know to have delegated it, then and to that amount
+11. `Insufficient`  [rate_missing] nobody has the authority; a limit could not be compared
+12. `Insufficient`  [authority_below_amount] nobody counted has authority for the amount
+13. `Approved`
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ Standing = Literal[
     "interested",
     "approver_unknown",
     "approver_inactive",
+    "delegation_missing",
     "rate_missing",
 ]
 _Reach = Literal["reaches", "below", "rate_missing"]
@@ -132,6 +135,7 @@ _UNCOUNTED: dict[Standing, str] = {
     "interested": "nobody_independent",
     "approver_unknown": "approver_unknown",
     "approver_inactive": "approver_inactive",
+    "delegation_missing": "delegation_missing",
 }
 
 
@@ -165,6 +169,8 @@ def _standing(snapshot: ApprovalSnapshot, vote: ApprovalDecision, holder: str) -
     if any(person is not None and not person.active for person in people):
         return "approver_inactive"
     authority = snapshot.directory.people[holder]
+    if holder != vote.approver and not _is_lent(snapshot, vote, authority):
+        return "delegation_missing"
     match _reach(snapshot, authority):
         case "reaches":
             return "satisfies"
@@ -174,20 +180,31 @@ def _standing(snapshot: ApprovalSnapshot, vote: ApprovalDecision, holder: str) -
             return "rate_missing"
 
 
+def _is_lent(snapshot: ApprovalSnapshot, vote: ApprovalDecision, holder: Employee) -> bool:
+    """Whether our directory knows the delegation: a platform's own word for it is not enough."""
+    amount = _in_currency_of(snapshot, holder)
+    return any(
+        lent.max_amount is None or (amount is not None and amount <= lent.max_amount)
+        for lent in holder.lent_to(vote.approver, vote.decided_at)
+    )
+
+
 def _reach(snapshot: ApprovalSnapshot, holder: Employee) -> _Reach:
     """Whether the authority reaches the amount: inclusive (A3), zero in other entities (A30)."""
     if not holder.may_act_for(snapshot.entity):
-        limit: Decimal | None = Decimal(0)
-    else:
-        limit = holder.limit
-    if limit is None:
+        return "reaches" if snapshot.amount <= 0 else "below"
+    if holder.limit is None:
         return "reaches"
-    amount = snapshot.rates.convert(
+    amount = _in_currency_of(snapshot, holder)
+    if amount is None:
+        return "rate_missing"
+    return "reaches" if amount <= holder.limit else "below"
+
+
+def _in_currency_of(snapshot: ApprovalSnapshot, holder: Employee) -> Decimal | None:
+    return snapshot.rates.convert(
         snapshot.amount,
         snapshot.currency,
         holder.limit_currency or snapshot.base_currency,
         snapshot.on,
     )
-    if amount is None:
-        return "rate_missing"
-    return "reaches" if amount <= limit else "below"

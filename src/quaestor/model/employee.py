@@ -6,10 +6,25 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import Annotated
 
 import msgspec
 
-__all__ = ["Directory", "Employee"]
+__all__ = ["Delegation", "Directory", "Employee"]
+
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Delegation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person lends his authority to another, from `start` until just before `end` (A15).
+
+    `max_amount` caps it per document, in the lender's `limit_currency`; `None` is his own limit.
+    """
+
+    to: str
+    start: _Instant
+    end: _Instant
+    max_amount: Decimal | None = None
 
 
 class Employee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,7 +32,8 @@ class Employee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `limit` is the approval authority per document in `limit_currency`, inclusive (A3); `None`
     is without limit. `entities` are those the authority reaches, empty for all; elsewhere it is
-    zero (A30). `identities` hold the person's login per system.
+    zero (A30). `identities` hold the person's login per system, `delegations` to whom he has lent
+    his authority.
     """
 
     id: str
@@ -29,10 +45,17 @@ class Employee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles: tuple[str, ...] = ()
     active: bool = True
     identities: dict[str, str] = {}
+    delegations: tuple[Delegation, ...] = ()
 
     def may_act_for(self, entity: str) -> bool:
         """Whether the authority reaches that entity."""
         return not self.entities or entity in self.entities
+
+    def lent_to(self, person: str, at: datetime) -> tuple[Delegation, ...]:
+        """What he has lent that person at that instant. One level: what is lent is not lent on."""
+        return tuple(
+            one for one in self.delegations if one.to == person and one.start <= at < one.end
+        )
 
 
 class Directory(msgspec.Struct, frozen=True, dict=True):

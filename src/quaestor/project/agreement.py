@@ -114,6 +114,17 @@ class _Check:
                     f"{person.limit_currency!r} is no active currency",
                     "an ISO 4217 code such as EUR",
                 )
+            for lent in person.delegations:
+                key = f"{person.id}.delegations"
+                self._person(file, key, lent.to)
+                if lent.end <= lent.start or lent.to == person.id:
+                    self.problems.add(
+                        "value_invalid",
+                        file,
+                        key,
+                        f"nothing is lent to {lent.to}",
+                        "another person, and an end after the start",
+                    )
             for system, login in person.identities.items():
                 self._system(file, f"{person.id}.identities.{system}", system)
                 other = seen.setdefault((system, login.casefold()), person.id)
