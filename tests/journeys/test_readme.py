@@ -16,8 +16,9 @@ COMMAND = re.compile(r"^ {4}\.venv/bin/quaestor (.+?)(?: {2,}#.*)?$", re.MULTILI
 
 
 def commands(data: Path) -> list[list[str]]:
-    """The commands of the README, on this data directory and on the files of the checkout."""
-    found = COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    """The commands of the README's last way, on this data directory and the checkout's files."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = COMMAND.findall(page.partition("## How to go on")[2])
     named = [shlex.split(command) for command in found]
     return [
         [

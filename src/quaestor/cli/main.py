@@ -15,6 +15,7 @@ from quaestor.cli.acting import cancel, retry
 from quaestor.cli.audit import audit
 from quaestor.cli.bench import bench, bench_ledger
 from quaestor.cli.demo.command import demo
+from quaestor.cli.init import init
 from quaestor.cli.project import connector, project, release
 from quaestor.cli.recover import recover
 from quaestor.cli.serve import serve
@@ -42,6 +43,7 @@ app = typer.Typer(
 # In the order in which somebody meets them.
 _COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
+    init,
     up,
     down,
     submit,

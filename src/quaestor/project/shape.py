@@ -30,7 +30,7 @@ from quaestor.project.files import SourceFile
 from quaestor.project.problems import Problems
 from quaestor.security.masking import is_secret_name
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "in_words"]
 
 T = TypeVar("T")
 
@@ -159,7 +159,7 @@ class Reader:
                 given[field.name] = self._convert(value[field.name], hints[field.name], at)
                 good = good and given[field.name] is not _INVALID
             elif field.required:
-                self.report("key_missing", at, "is missing", _example(hints[field.name]))
+                self.report("key_missing", at, "is missing", in_words(hints[field.name]))
                 good = False
         return kind(**given) if good else _INVALID
 
@@ -193,7 +193,7 @@ class Reader:
 
     def _invalid(self, value: Any, kind: Any, key: str) -> Any:
         shown = "" if any(map(is_secret_name, key.split("."))) else _shown(value)
-        self.report("value_invalid", key, f"{shown}cannot be used here".strip(), _example(kind))
+        self.report("value_invalid", key, f"{shown}cannot be used here".strip(), in_words(kind))
         return _INVALID
 
 
@@ -212,7 +212,7 @@ def _shown(value: Any) -> str:
     return f"{str(value)[:60]!r} " if value is not None else "nothing "
 
 
-def _example(kind: Any) -> str:
+def in_words(kind: Any) -> str:
     """What to write, in words, for a value of this type."""
     plain, limits = kind, ""
     if get_origin(kind) is Annotated:
@@ -221,7 +221,7 @@ def _example(kind: Any) -> str:
     if get_origin(plain) is Literal:
         return _choice(get_args(plain))
     if get_origin(plain) in (Union, types.UnionType):
-        return _example(get_args(plain)[0])
+        return in_words(get_args(plain)[0])
     if get_origin(plain) in (tuple, list, frozenset) or plain in (list, tuple):
         return "a list"
     if isinstance(plain, type) and issubclass(plain, msgspec.Struct):
