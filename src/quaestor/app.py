@@ -40,6 +40,7 @@ from quaestor.runtime.case import Case
 from quaestor.runtime.crash import no_crash
 from quaestor.runtime.dispatch import Dispatch
 from quaestor.runtime.engine import Engine, EngineOptions
+from quaestor.runtime.inquiring import AnswerLink
 from quaestor.runtime.intent import Limits
 from quaestor.runtime.lanes import Lanes, lane_names
 from quaestor.runtime.progress import Target, World
@@ -265,6 +266,7 @@ class Application:
             lease_s=deployment.lease_s,
             reconcile_every_s=deployment.reconcile_every_s,
             know_releases=self._know_releases,
+            asked=_asked(self.systems),
         )
         return Engine(
             database=self.database,
@@ -296,6 +298,7 @@ class Application:
                 if system.submits is not None
             },
             reads=self._fetch_reads,
+            asked=frozenset(_asked(self.systems)),
             limits=Limits(
                 failures_max=limits.send_attempts_max,
                 unresolved_max_s=deployment.lane_wait_max_s,
@@ -316,14 +319,24 @@ async def open_gateway(
     *,
     audit_key: bytes,
     trusted: tuple[TrustedIssuer, ...],
+    simulated: Mapping[str, Ready] | None = None,
     application_name: str = "quaestor gateway",
 ) -> AsyncIterator[Services]:
-    """What a gateway works with: its own connections, the project's release, trusted issuers."""
-    deployment = project.settings.deployment
-    async with await Database.connect(
-        dsn, role="quaestor_gateway", application_name=application_name, max_size=12
-    ) as database:
+    """What a gateway works with: its own connections, the project's release, trusted issuers.
+
+    Of the systems it reaches the source of budgets alone.
+    """
+    deployment, source = project.settings.deployment, project.budget_policy.source
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            await Database.connect(
+                dsn, role="quaestor_gateway", application_name=application_name, max_size=12
+            )
+        )
         await _require_ours(project, database)
+        systems = open_systems(project, simulated or {}, source.system if source else "")
+        for system in systems.values():
+            stack.push_async_callback(system.wire.close)
         yield Services(
             database=database,
             recorder=Recorder(Subjects(audit_key)),
@@ -336,6 +349,7 @@ async def open_gateway(
             cursor_key=hmac.digest(audit_key, b"quaestor/gateway/cursor", "sha256"),
             entities=tuple(sorted(project.entities)),
             receivers=open_receivers(project),
+            asked=_asked(systems),
         )
 
 
@@ -348,3 +362,12 @@ async def _require_ours(project: Project, database: Database) -> None:
 
 def _reads_of(project: Project) -> ProjectReads:
     return project_reads(project, load_flow_seams(project))
+
+
+def _asked(systems: Mapping[str, OpenSystem]) -> dict[str, AnswerLink]:
+    """The systems that answer questions."""
+    return {
+        name: AnswerLink(name, system.answers, system.settings.total_timeout_s)
+        for name, system in systems.items()
+        if system.answers is not None
+    }

@@ -15,14 +15,16 @@ from typing import Any
 
 import msgspec
 
-from quaestor.budget.balance import Balance, DocumentHolding, apply
+from quaestor.budget.balance import Balance, DocumentHolding, apply, loaded
 from quaestor.budget.decide import decide
 from quaestor.connectors.kit.contract import Applied, Rejected
 from quaestor.flows.kit.dossier import (
+    Answered,
     ApprovalRequested,
     ApprovalWithdrawn,
     Document,
     Dossier,
+    Refused,
     Result,
     SendView,
     Withdrawn,
@@ -33,6 +35,7 @@ from quaestor.flows.kit.effects import (
     Commit,
     Consume,
     Effect,
+    Inquire,
     Release,
     Relieve,
     RequestApproval,
@@ -53,7 +56,7 @@ STEPS_MAX = 200
 
 @dataclass
 class FlowDriver:
-    """One document in one flow. `sent` and `told` remember, in order, what went outside."""
+    """One document in one flow. `sent`, `told` and `asked` remember what went outside, in order."""
 
     flow: Flow
     document: Document
@@ -70,6 +73,8 @@ class FlowDriver:
     sends: dict[str, SendView] = field(default_factory=dict)
     sent: list[Send] = field(default_factory=list)
     told: list[Tell] = field(default_factory=list)
+    asked: list[Inquire] = field(default_factory=list)
+    asking: dict[str, Inquire] = field(default_factory=dict)
     open_requests: list[str] = field(default_factory=list)
     steps: list[tuple[str, Step]] = field(default_factory=list)
     _withdrawn: set[str] = field(default_factory=set)
@@ -113,6 +118,11 @@ class FlowDriver:
         else:
             assert result is not None, "a send that is not withdrawn is sent again"
             self._resolve(name, result)
+
+    def hears(self, result: Answered | Refused) -> None:
+        """The oldest open question is answered."""
+        self.results[self.asking.pop(next(iter(self.asking))).name] = result
+        self._run()
 
     def left_the_wire(self) -> None:
         """The first byte of the pending send left, and no answer came: perhaps applied."""
@@ -172,7 +182,7 @@ class FlowDriver:
             if step is not None:
                 self._consume([event])
                 if not isinstance(step.next, Stay):
-                    self.waiting = None
+                    self.waiting, self.asking = None, {}
                 self._take(step)
                 return True
             if isinstance(event, Retry):
@@ -182,7 +192,7 @@ class FlowDriver:
         return False
 
     def _goes_on(self) -> bool:
-        if self.sending is not None or isinstance(self.waiting, Park | Done):
+        if self.sending is not None or self.asking or isinstance(self.waiting, Park | Done):
             return False
         if isinstance(self.waiting, Await):
             if not self._wakes_up(self.waiting):
@@ -228,7 +238,8 @@ class FlowDriver:
         match effect:
             case Reserve() | Adjust() | Commit() | Relieve() | Release() | Consume():
                 decision = decide(self.balances, self.holding, effect, as_of=self.now)
-                self.balances = apply(self.balances, decision.entries)
+                balances = loaded(self.balances, decision.loads)
+                self.balances = apply(balances, decision.entries)
                 self.holding = decision.holding
                 self.results[effect.name] = decision.result
             case Send():
@@ -247,6 +258,9 @@ class FlowDriver:
                 self.document, self.later = self.later, None
             case Tell():
                 self.told.append(effect)
+            case Inquire():
+                self.asked.append(effect)
+                self.asking[effect.name] = effect
 
     def _send(self, send: Send) -> None:
         assert self.sending is None, f"{send.name} while {self.sending} is unresolved"

@@ -1,7 +1,8 @@
 """Checking a requisition at the door, before anything of it is stored.
 
-The same checks as in the flow, plus the budget as it stands at this moment. The budget's verdict
-is a look and no reservation: who comes second may still find it spent.
+The same checks as in the flow, plus the budget as it stands at this moment, by its source's own
+word where another system states it. The budget's verdict is a look and no reservation: who comes
+second may still find it spent.
 """
 
 from __future__ import annotations
@@ -10,21 +11,32 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from quaestor.actions.stating import Stated, ask_budgets, left_unasked
 from quaestor.budget.balance import DocumentHolding
 from quaestor.budget.decide import decide
-from quaestor.budget.effects import Reserve
+from quaestor.budget.effects import BudgetLine, Reserve
 from quaestor.budget.keys import BudgetPolicy, charge
 from quaestor.flows.kit.reads import EntityBook
+from quaestor.model.calendar import Calendar
 from quaestor.model.employee import Directory
+from quaestor.model.entity import Entity
 from quaestor.model.rates import Rates
 from quaestor.model.refusal import Refusal, Refused, refuse
 from quaestor.model.requisition import Requisition
+from quaestor.runtime.inquiring import AnswerLink
 from quaestor.runtime.ledger import balance_of
 from quaestor.store import Connection
 from quaestor.validation.checks import CheckVerdict, ValidationFacts, validate
 from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
 
-__all__ = ["Reads", "check_at_door", "check_budget", "check_values", "obstacles"]
+__all__ = [
+    "Reads",
+    "ask_budget_source",
+    "check_at_door",
+    "check_budget",
+    "check_values",
+    "obstacles",
+]
 
 Reads = Callable[[str, str, tuple[type, ...]], Mapping[type, Any]]
 
@@ -36,7 +48,8 @@ with recursive chain as (
     union
     select up.node, up.parent from quaestor.budget_balance up join chain on up.node = chain.parent
 )
-select node, entity, parent, control, tolerance_pct, tolerance_amount, budget, pre, enc, act
+select node, entity, parent, control, tolerance_pct, tolerance_amount, budget, budget_as_of,
+       pre, enc, act
 from quaestor.budget_balance where node in (select node from chain)
 """
 _KINDS = (
@@ -73,16 +86,67 @@ def check_values(reads: Reads, requisition: Requisition, now: datetime) -> list[
     return verdicts
 
 
+async def ask_budget_source(
+    links: Mapping[str, AnswerLink],
+    reads: Reads,
+    requisition: Requisition,
+    *,
+    now: datetime,
+    within_s: float,
+) -> Stated:
+    """What the source of the budget states now; nothing where there is none, or nothing to ask.
+
+    Never within a transaction: it is waited for.
+    """
+    known = reads("requisition", requisition.entity, _KINDS)
+    found, policy = known[EntityBook].find(requisition.entity), known[BudgetPolicy]
+    if found is None or policy.source is None:
+        return ()
+    lines = _charged(known, found, requisition)
+    if isinstance(lines, Refusal):
+        return ()
+    return await ask_budgets(links, policy, found[0], lines, now=now, within_s=within_s)
+
+
 async def check_budget(
-    connection: Connection, reads: Reads, requisition: Requisition, now: datetime
+    connection: Connection,
+    reads: Reads,
+    requisition: Requisition,
+    now: datetime,
+    stated: Stated = (),
 ) -> CheckVerdict:
-    """Whether the budget has what the requisition asks for, as the ledger stands."""
+    """Whether the budget has what the requisition asks for, as the ledger stands and its source
+    stated; true as of the oldest statement.
+    """
+    if isinstance(stated, Refusal):
+        if stated.code in ("budget_unknown", "question_unanswerable"):
+            return CheckVerdict("budget", "unknown", None, stated)
+        return _verdict("budget", now, stated)
     known = reads("requisition", requisition.entity, _KINDS)
     found = known[EntityBook].find(requisition.entity)
     if found is None:
         return _verdict("budget", now, refuse("entity_unknown", entity=requisition.entity))
+    lines = _charged(known, found, requisition)
+    if isinstance(lines, Refusal):
+        return _verdict("budget", now, lines)
+    missing = left_unasked(known[BudgetPolicy], lines, stated)
+    if missing is not None:
+        return CheckVerdict("budget", "unknown", None, missing)
+    rows = await connection.fetch(_BALANCES, sorted({line.node for line in lines}))
+    effect = Reserve("reservation", lines, stated)
+    balances = {row["node"]: balance_of(row) for row in rows}
+    result = decide(balances, DocumentHolding(), effect, as_of=now).result
+    as_of = min((each.as_of for each in stated), default=now)
+    if isinstance(result, Refused):
+        return _verdict("budget", as_of, result.refusal)
+    return CheckVerdict("budget", "pass", as_of)
+
+
+def _charged(
+    known: Mapping[type, Any], found: tuple[Entity, Calendar], requisition: Requisition
+) -> tuple[BudgetLine, ...] | Refusal:
     entity, calendar = found
-    lines = charge(
+    return charge(
         (split for line in requisition.lines for split in line.splits),
         requisition.currency,
         entity=entity,
@@ -91,24 +155,19 @@ async def check_budget(
         rates=known[Rates],
         policy=known[BudgetPolicy],
     )
-    if isinstance(lines, Refusal):
-        return _verdict("budget", now, lines)
-    rows = await connection.fetch(_BALANCES, sorted({line.node for line in lines}))
-    effect = Reserve("reservation", lines)
-    balances = {row["node"]: balance_of(row) for row in rows}
-    result = decide(balances, DocumentHolding(), effect, as_of=now).result
-    if isinstance(result, Refused):
-        return _verdict("budget", now, result.refusal)
-    return CheckVerdict("budget", "pass", now)
 
 
 async def check_at_door(
-    connection: Connection, reads: Reads, requisition: Requisition, now: datetime
+    connection: Connection,
+    reads: Reads,
+    requisition: Requisition,
+    now: datetime,
+    stated: Stated = (),
 ) -> list[CheckVerdict]:
     """Every verdict; the budget is asked only of what is otherwise in order."""
     verdicts = check_values(reads, requisition, now)
     if not obstacles(verdicts):
-        verdicts.append(await check_budget(connection, reads, requisition, now))
+        verdicts.append(await check_budget(connection, reads, requisition, now, stated))
     return verdicts
 
 

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from quaestor.actions.asking import Asked
 from quaestor.actions.cancel import cancel
+from quaestor.actions.checking import Reads
 from quaestor.actions.finding import DocumentRef
 from quaestor.actions.refusing import NotAccepted
 from quaestor.actions.requisitions import locked
+from quaestor.actions.stating import Stated, ask_budgets, left_unasked
 from quaestor.actions.submit import Desk
-from quaestor.budget.effects import BudgetLine, Reserve
+from quaestor.budget.effects import BudgetLine, Reserve, StatedBudget
 from quaestor.budget.keys import BudgetPolicy, charge
 from quaestor.flows.budget_reservation import HeldBudget
 from quaestor.flows.kit.dossier import Document, Reserved
 from quaestor.flows.kit.reads import EntityBook
+from quaestor.model.calendar import Calendar
 from quaestor.model.canonical import canonical_bytes
 from quaestor.model.coding import Split
+from quaestor.model.entity import Entity
 from quaestor.model.money import MINOR_UNITS, minor_unit
 from quaestor.model.rates import Rates
 from quaestor.model.refusal import Refusal, Refused, refuse
 from quaestor.runtime.case import Case
+from quaestor.runtime.inquiring import AnswerLink
 from quaestor.runtime.ledger import carry_out
 from quaestor.runtime.receiving import Inbound, Taken, take_in
 from quaestor.runtime.state import WorkState, encode_state
@@ -33,7 +39,7 @@ from quaestor.security.authorization import Scope, permit, permit_entity
 from quaestor.security.identity import Caller
 from quaestor.store import Connection
 
-__all__ = ["Held", "Wanted", "release_reservation", "reserve"]
+__all__ = ["Held", "Wanted", "ask_source_of", "release_reservation", "reserve"]
 
 _HELD_FOR = timedelta(days=30)
 _HELD_FOR_MAX = timedelta(days=400)
@@ -69,21 +75,48 @@ class _Undone(Exception):
     """Takes the savepoint back: what the budget refused leaves no document."""
 
 
+async def ask_source_of(
+    links: Mapping[str, AnswerLink],
+    reads: Reads,
+    wanted: Wanted,
+    *,
+    now: datetime,
+    within_s: float,
+) -> Stated:
+    """What the source of the budget states now of what is to be held; see `ask_budget_source`."""
+    known = reads("budget_reservation", wanted.entity, _KINDS)
+    found, policy = known[EntityBook].find(wanted.entity), known[BudgetPolicy]
+    if found is None or policy.source is None:
+        return ()
+    lines = _lines(known, found, wanted, now)
+    if isinstance(lines, Refusal):
+        return ()
+    return await ask_budgets(links, policy, found[0], lines, now=now, within_s=within_s)
+
+
 async def reserve(
-    connection: Connection, caller: Caller, desk: Desk, wanted: Wanted
+    connection: Connection, caller: Caller, desk: Desk, wanted: Wanted, stated: Stated = ()
 ) -> Held | Refusal:
     """Hold the budget or none of it, in the caller's transaction; the budget's no is a value.
 
+    `stated` is what the source of the budget said just before. A source that said nothing is no
+    answer to keep: it is raised as `NotAccepted`.
     Raises `Forbidden`, `NotFound` for another entity, and `NotAccepted` for what cannot be asked
     of a budget, or is here already.
     """
     permit(caller, desk.environment, Scope.BUDGET_RESERVE)
     permit_entity(caller, wanted.entity)
     now = await connection.fetchval(_NOW)
+    if isinstance(stated, Refusal):
+        raise NotAccepted(stated)
     held = _held(desk, caller, wanted, now)
+    policy = desk.reads("budget_reservation", wanted.entity, _KINDS)[BudgetPolicy]
+    missing = left_unasked(policy, held.lines, stated)
+    if missing is not None:
+        raise NotAccepted(missing)
     try:
         async with connection.transaction():
-            done = await _hold(connection, caller, desk, held, now)
+            done = await _hold(connection, caller, desk, held, stated, now)
             if isinstance(done, Refusal):
                 raise _Undone
     except _Undone:
@@ -104,16 +137,7 @@ def _held(desk: Desk, caller: Caller, wanted: Wanted, now: datetime) -> HeldBudg
     found = known[EntityBook].find(wanted.entity)
     if found is None:
         raise NotAccepted(refuse("entity_unknown", entity=wanted.entity))
-    entity, calendar = found
-    lines = charge(
-        wanted.splits,
-        wanted.currency,
-        entity=entity,
-        calendar=calendar,
-        on=wanted.on or entity.local_date(now),
-        rates=known[Rates],
-        policy=known[BudgetPolicy],
-    )
+    lines = _lines(known, found, wanted, now)
     if isinstance(lines, Refusal):
         raise NotAccepted(lines)
     expires_at = wanted.expires_at or now + _HELD_FOR
@@ -129,8 +153,28 @@ def _held(desk: Desk, caller: Caller, wanted: Wanted, now: datetime) -> HeldBudg
     )
 
 
+def _lines(
+    known: Mapping[type, Any], found: tuple[Entity, Calendar], wanted: Wanted, now: datetime
+) -> tuple[BudgetLine, ...] | Refusal:
+    entity, calendar = found
+    return charge(
+        wanted.splits,
+        wanted.currency,
+        entity=entity,
+        calendar=calendar,
+        on=wanted.on or entity.local_date(now),
+        rates=known[Rates],
+        policy=known[BudgetPolicy],
+    )
+
+
 async def _hold(
-    connection: Connection, caller: Caller, desk: Desk, held: HeldBudget, now: datetime
+    connection: Connection,
+    caller: Caller,
+    desk: Desk,
+    held: HeldBudget,
+    stated: tuple[StatedBudget, ...],
+    now: datetime,
 ) -> Held | Refusal:
     digest = hashlib.sha256(canonical_bytes(held)).hexdigest()
     inbound = Inbound(
@@ -152,6 +196,7 @@ async def _hold(
         facts = {"document": taken.document_id, "correlation_id": taken.correlation_id}
         raise NotAccepted(refuse("duplicate_document"), facts=facts if taken.document_id else {})
     case = _case(desk, held, taken, digest, now)
+    case.budget.append(Reserve("reservation", held.lines, stated))
     await carry_out(connection, [case], now)
     await desk.recorder.record(connection, [case], now)
     match case.state.results["reservation"]:
@@ -183,11 +228,9 @@ def _case(desk: Desk, held: HeldBudget, taken: Taken, digest: str, now: datetime
         digest,
         held,
     )
-    case = Case(
+    return Case(
         document, desk.flow, desk.release, desk.flow.first, WorkState(), "", None, 0, 0, now
     )
-    case.budget.append(Reserve("reservation", held.lines))
-    return case
 
 
 async def release_reservation(

@@ -6,6 +6,7 @@ import msgspec
 
 from quaestor.actions.checking import Reads, check_at_door, obstacles
 from quaestor.actions.refusing import NotAccepted
+from quaestor.actions.stating import Stated
 from quaestor.flows.kit.flow import Flow
 from quaestor.model.refusal import refuse
 from quaestor.model.requisition import Requisition
@@ -31,9 +32,14 @@ class Desk(msgspec.Struct, frozen=True):
 
 
 async def submit(
-    connection: Connection, caller: Caller, desk: Desk, requisition: Requisition
+    connection: Connection,
+    caller: Caller,
+    desk: Desk,
+    requisition: Requisition,
+    stated: Stated = (),
 ) -> Taken:
-    """Take a new requisition in, in the caller's transaction.
+    """Take a new requisition in, in the caller's transaction; `stated` is what the source of its
+    budget said just before.
 
     Raises `Forbidden`, `NotFound` for another entity, and `NotAccepted` with what the checks
     found, or `duplicate_document` where the source's document is here already.
@@ -42,7 +48,7 @@ async def submit(
     permit_entity(caller, requisition.entity)
     may_vouch(caller, desk, requisition)
     now = await connection.fetchval(_NOW)
-    found = obstacles(await check_at_door(connection, desk.reads, requisition, now))
+    found = obstacles(await check_at_door(connection, desk.reads, requisition, now, stated))
     if found:
         raise NotAccepted(*found)
     inbound = inbound_of(requisition, caller)

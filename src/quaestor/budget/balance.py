@@ -8,6 +8,7 @@ caller locks a node and its ancestors, never a subtree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -17,22 +18,28 @@ from quaestor.model.budget import Balances, BudgetNode
 
 __all__ = [
     "Balance",
+    "BudgetLoad",
     "DocumentHolding",
     "LedgerEntry",
     "apply",
     "as_lines",
     "by_node",
     "held_after",
+    "loaded",
 ]
 
 ZERO = Decimal(0)
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """A budget and what stands against it, its descendants included."""
+    """A budget and what stands against it, its descendants included.
+
+    `as_of` is when another system's statement of the budget was true, where it is stated by one.
+    """
 
     node: BudgetNode
     stands: Balances = Balances()
+    as_of: datetime | None = None
 
     @property
     def available(self) -> Decimal:
@@ -58,6 +65,15 @@ class LedgerEntry(msgspec.Struct, frozen=True):
         return self.pre + self.enc + self.act
 
 
+class BudgetLoad(msgspec.Struct, frozen=True):
+    """The budget of one node changes by `change` to what `system` says, true at `as_of`."""
+
+    node: str
+    change: Decimal
+    as_of: datetime
+    system: str
+
+
 class DocumentHolding(msgspec.Struct, frozen=True):
     """What one document holds, per node charged: reserved, encumbered, booked as actual."""
 
@@ -79,7 +95,17 @@ def apply(balances: Mapping[str, Balance], entries: Iterable[LedgerEntry]) -> di
         stands = Balances(
             was.stands.pre + entry.pre, was.stands.enc + entry.enc, was.stands.act + entry.act
         )
-        after[entry.node] = Balance(was.node, stands)
+        after[entry.node] = msgspec.structs.replace(was, stands=stands)
+    return after
+
+
+def loaded(balances: Mapping[str, Balance], loads: Iterable[BudgetLoad]) -> Mapping[str, Balance]:
+    """The balances with these budgets."""
+    after = dict(balances)
+    for load in loads:
+        was = after[load.node]
+        node = msgspec.structs.replace(was.node, amount=was.node.amount + load.change)
+        after[load.node] = msgspec.structs.replace(was, node=node, as_of=load.as_of)
     return after
 
 

@@ -5,9 +5,12 @@ Precedence of refusals, first match wins:
 1. `budget_key_reused`   a second `Reserve` with other lines than the document holds
 2. `negative_amount`     a line below zero, where no credit note is booked
 3. `budget_not_found`    no balance for a node or for one of its ancestors (B15)
-4. `budget_exceeded`     a node or ancestor under absolute control has too little (B1, B6)
+4. `budget_below_commitments` a node that is charged more would be cut below what it carries (B13)
+5. `budget_exceeded`     a node or ancestor under absolute control has too little (B1, B6)
 
-Everything or nothing (B5): a refusal has no entries. Source of the B-rules: specs 5.3.
+Everything or nothing (B5): a refusal has no entries. What another system states a budget to be is
+true whether the lines fit or not: that is loaded also where 5 refuses. Source of the B-rules:
+specs 5.3.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ import msgspec
 from quaestor.budget.balance import (
     ZERO,
     Balance,
+    BudgetLoad,
     DocumentHolding,
     LedgerEntry,
     as_lines,
     by_node,
     held_after,
+    loaded,
 )
 from quaestor.budget.effects import (
     Adjust,
@@ -59,6 +64,7 @@ class Shortfall(msgspec.Struct, frozen=True):
 class BudgetDecision(msgspec.Struct, frozen=True):
     """What was decided. `entries` are to be written as they are; none on a refusal.
 
+    `loads` are the budgets that another system stated, to be written before the entries.
     `holding` is what the document holds afterwards. `shortfalls` name every node that is short,
     whether it refused (absolute) or only warned (advisory, or a debt that exists).
     """
@@ -67,6 +73,7 @@ class BudgetDecision(msgspec.Struct, frozen=True):
     entries: tuple[LedgerEntry, ...]
     holding: DocumentHolding
     shortfalls: tuple[Shortfall, ...] = ()
+    loads: tuple[BudgetLoad, ...] = ()
 
 
 class _Movement(msgspec.Struct, frozen=True):
@@ -102,14 +109,21 @@ def decide(
         entries = _entries(balances, movement)
     except _NodeMissing as missing:
         return BudgetDecision(Refused(refuse("budget_not_found", node=missing.node)), (), held)
+    loads, cut = _loads(balances, effect, entries)
+    hard = [node for node in cut if balances[node].node.control == "absolute"]
+    if hard:
+        below = refuse("budget_below_commitments", nodes=",".join(hard))
+        return BudgetDecision(Refused(below), (), held)
+    balances = loaded(balances, loads)
     short = tuple(_shortfalls(balances, entries))
-    hard = [each for each in short if balances[each.node].node.control == "absolute"]
-    if hard and not isinstance(effect, Consume):
-        nodes = ",".join(each.node for each in hard)
-        return BudgetDecision(Refused(refuse("budget_exceeded", nodes=nodes)), (), held, short)
+    over = [each.node for each in short if balances[each.node].node.control == "absolute"]
+    if over and not isinstance(effect, Consume):
+        exceeded = refuse("budget_exceeded", nodes=",".join(over))
+        return BudgetDecision(Refused(exceeded), (), held, short, loads)
     warnings = tuple(f"over_budget:{each.node}" for each in short)
+    warnings += tuple(f"budget_below_commitments:{node}" for node in cut)
     result = _result(effect, movement, as_of, warnings)
-    return BudgetDecision(result, entries, held_after(held, entries), short)
+    return BudgetDecision(result, entries, held_after(held, entries), short, loads)
 
 
 def _lines_of(effect: BudgetEffect) -> tuple[BudgetLine, ...]:
@@ -197,14 +211,43 @@ def _ancestors(balances: Mapping[str, Balance], node: str) -> list[str]:
     return chain[1:]
 
 
+def _loads(
+    balances: Mapping[str, Balance], effect: BudgetEffect, entries: Iterable[LedgerEntry]
+) -> tuple[tuple[BudgetLoad, ...], tuple[str, ...]]:
+    """What is loaded of what is stated, and the nodes charged more that it would cut too far.
+
+    A statement that is older than the one before says nothing new. No budget is cut below what
+    stands against it (B13): where nothing more is charged, it just stays.
+    """
+    stated = effect.stated if isinstance(effect, Reserve | Adjust) else ()
+    if not stated:
+        return (), ()
+    needed = _needed(entries)
+    loads, cut = [], []
+    for each in sorted(stated, key=lambda each: each.node):
+        was = balances.get(each.node)
+        if was is None or (was.as_of is not None and each.as_of < was.as_of):
+            continue
+        change = each.amount - was.node.amount
+        if change >= 0 or each.amount >= was.stands.pre + was.stands.enc + was.stands.act:
+            loads.append(BudgetLoad(each.node, change, each.as_of, each.system))
+        elif needed.get(each.node, ZERO) > 0:
+            cut.append(each.node)
+    return tuple(loads), tuple(cut)
+
+
+def _needed(entries: Iterable[LedgerEntry]) -> dict[str, Decimal]:
+    needed: dict[str, Decimal] = {}
+    for entry in entries:
+        needed[entry.node] = needed.get(entry.node, ZERO) + entry.net
+    return needed
+
+
 def _shortfalls(
     balances: Mapping[str, Balance], entries: Iterable[LedgerEntry]
 ) -> Iterable[Shortfall]:
     """Only an increase is checked (B3): what frees budget passes on an overspent node too."""
-    needed: dict[str, Decimal] = {}
-    for entry in entries:
-        needed[entry.node] = needed.get(entry.node, ZERO) + entry.net
-    for node, amount in needed.items():
+    for node, amount in _needed(entries).items():
         available = balances[node].available
         if amount > 0 and amount > available:
             yield Shortfall(node, amount, available)

@@ -29,6 +29,7 @@ __all__ = [
     "Relieved",
     "Reserve",
     "Reserved",
+    "StatedBudget",
 ]
 
 
@@ -42,6 +43,15 @@ class BudgetLine(msgspec.Struct, frozen=True):
     amount: Decimal
 
 
+class StatedBudget(msgspec.Struct, frozen=True):
+    """What `system` says may be spent on a node, in base currency, true at `as_of`."""
+
+    node: str
+    amount: Decimal
+    as_of: datetime
+    system: str
+
+
 class _Named(msgspec.Struct, frozen=True):
     """Every effect has a name, unique in its document, that its result comes back under."""
 
@@ -52,10 +62,12 @@ class Reserve(_Named, frozen=True, tag="reserve"):
     """Pre-encumber all lines or none. Result: `Reserved` or `Refused`.
 
     A document that already holds other lines is refused with `budget_key_reused`: what it holds
-    is changed with `Adjust`.
+    is changed with `Adjust`. The nodes' budgets are first set to what is `stated`, which stays
+    so when the lines are refused.
     """
 
     lines: tuple[BudgetLine, ...]
+    stated: tuple[StatedBudget, ...] = ()
 
 
 class Adjust(_Named, frozen=True, tag="adjust"):
@@ -65,6 +77,7 @@ class Adjust(_Named, frozen=True, tag="adjust"):
     """
 
     lines: tuple[BudgetLine, ...]
+    stated: tuple[StatedBudget, ...] = ()
 
 
 class Commit(_Named, frozen=True, tag="commit"):

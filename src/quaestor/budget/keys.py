@@ -15,6 +15,7 @@ import msgspec
 
 from quaestor.budget.balance import as_lines
 from quaestor.budget.effects import BudgetLine
+from quaestor.budget.stating import BudgetSource
 from quaestor.model.budget import node_key
 from quaestor.model.calendar import Calendar
 from quaestor.model.coding import Coding, Split
@@ -30,11 +31,12 @@ class BudgetPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `by_account` keeps budgets per cost center and account; else per cost center alone.
     `budget_accounts` gathers GL accounts under one budgeted account; an account that is not
-    listed is budgeted under its own code.
+    listed is budgeted under its own code. `source` is who states the amounts, if not our ledger.
     """
 
     by_account: bool = True
     budget_accounts: Mapping[str, str] = {}
+    source: BudgetSource | None = None
 
 
 def node_of(

@@ -124,11 +124,11 @@ async def _probe(loaded: Project, only: str) -> dict[str, tuple[Probe, ...]]:
     from contextlib import AsyncExitStack
 
     from quaestor.connectors.kit.running import simulator_of
-    from quaestor.project.systems import open_systems, submitting_kinds
+    from quaestor.project.systems import open_systems, reached_kinds
 
     async with AsyncExitStack() as stack:
         simulated = {}
-        for name in submitting_kinds(loaded):
+        for name in reached_kinds(loaded):
             settings = loaded.settings.systems[name]
             if settings.simulate:
                 own = settings.simulator.own

@@ -114,7 +114,11 @@ async def _serve(
 
     with listening:
         async with open_gateway(
-            project, opened.dsn, audit_key=audit_key, trusted=(trusted,)
+            project,
+            opened.dsn,
+            audit_key=audit_key,
+            trusted=(trusted,),
+            simulated=opened.running.systems if opened.running is not None else None,
         ) as services:
             shutdown_s = project.settings.deployment.shutdown_s
             await answer(services, listening, stop, shutdown_s=shutdown_s, ready=ready)

@@ -5,6 +5,7 @@
      changed ◄─ a change    deciding │ expiring            │   after the     ▼
         │                        └─► rejected              └── other) ◄─ committing
 
+    where another system states the budget: validating ─► (asked) budgeting ─► reserving
     a cancellation, at every stage ─► cancelling ⇄ cancel_answered ─► withdrawing ⇄ withdrawn
     what became of it goes home last: reporting_ordered, _cancelled, _rejected ⇄ reported
 
@@ -17,6 +18,7 @@ unresolved it waits; once an order exists it is a person's matter (`state_forbid
 
 from __future__ import annotations
 
+from quaestor.budget.effects import BudgetLine, StatedBudget
 from quaestor.flows.approving import (
     APPROVING_READS,
     approving,
@@ -27,6 +29,7 @@ from quaestor.flows.approving import (
     handed,
     latest_request,
 )
+from quaestor.flows.budgeting import budget_questions, grown_old, stated_budgets
 from quaestor.flows.charging import CHARGING_READS, charged
 from quaestor.flows.kit.dossier import Dossier, Refused, Reserved
 from quaestor.flows.kit.effects import Adjust, Adopt, Reserve, Tell, Withdraw, WithdrawApproval
@@ -68,6 +71,7 @@ _BEFORE_DECISION = frozenset(
     {
         "changed",
         "validating",
+        "budgeting",
         "reserving",
         "approving",
         "asking",
@@ -102,11 +106,30 @@ def validating(dossier: Dossier) -> Step:
     lines = charged(dossier, requisition.lines)
     if isinstance(lines, Refusal):
         return _refused(dossier, lines)
+    questions = budget_questions(dossier, lines)
+    return Step(questions, "budgeting") if questions else _held(dossier, lines, ())
+
+
+def budgeting(dossier: Dossier) -> Step:
+    """The source of the budget has answered: hold the lines against what it states."""
+    requisition: Requisition = dossier.document.body
+    lines = charged(dossier, requisition.lines)
+    if isinstance(lines, Refusal):
+        return _refused(dossier, lines)
+    stated = stated_budgets(dossier, lines)
+    if isinstance(stated, Refusal):
+        return _refused(dossier, stated)
+    again = grown_old(dossier, stated)
+    return Step(again, "budgeting") if again else _held(dossier, lines, stated)
+
+
+def _held(
+    dossier: Dossier, lines: tuple[BudgetLine, ...], stated: tuple[StatedBudget, ...]
+) -> Step:
     # The newest result tells whether the budget was ever asked: what is then held, and whether
     # it is anything at all, the ledger knows.
-    asks_again = "reservation" in dossier.results
-    effect = Adjust("reservation", lines) if asks_again else Reserve("reservation", lines)
-    return Step((effect,), "reserving")
+    hold = Adjust if "reservation" in dossier.results else Reserve
+    return Step((hold("reservation", lines, stated),), "reserving")
 
 
 def reserving(dossier: Dossier) -> Step:
@@ -208,6 +231,7 @@ REQUISITION_TO_ORDER = Flow(
             validating,
             (*CHARGING_READS, Routing, ValidationPolicy, SupplierReplica, ChartReplica),
         ),
+        "budgeting": Stage(budgeting, (*CHARGING_READS, Routing)),
         "reserving": Stage(reserving, REPORTING_READS),
         "approving": Stage(approving, APPROVING_READS),
         "asking": Stage(asking, APPROVING_READS),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from quaestor.actions.stating import Stated
 from quaestor.gateway.services import Services
 from quaestor.security.authorization import Scope
 from quaestor.security.identity import Caller
@@ -34,7 +35,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Call:
-    """What a handler is given. `body` is of the operation's type, `path` and `query` are text."""
+    """What a handler is given. `body` is of the operation's type, `path` and `query` are text,
+    `stated` is what the operation `asks`.
+    """
 
     services: Services
     caller: Caller
@@ -44,6 +47,7 @@ class Call:
     body: Any = None
     if_match: str | None = None
     key: str = ""
+    stated: Stated = ()
 
 
 Handler = Callable[[Call, Any], Awaitable[Answer]]
@@ -63,7 +67,8 @@ class Operation:
 
     `takes` is the type of the body. `keyed` asks for an Idempotency-Key and gives the handler a
     transaction that changes something, once; otherwise a `read` sees one moment, and `free` brings
-    its own connections. `conditional` asks for If-Match. `scopes` are those of which one is
+    its own connections. What another system has to state for a keyed operation it `asks` before
+    the transaction begins. `conditional` asks for If-Match. `scopes` are those of which one is
     enough. `refuses` are the codes it may refuse with beyond those that every operation has.
     """
 
@@ -80,4 +85,5 @@ class Operation:
     mode: Literal["read", "free"] = "read"
     keyed: bool = False
     conditional: bool = False
+    asks: Callable[[Call], Awaitable[Stated]] | None = None
     refuses: tuple[str, ...] = ()

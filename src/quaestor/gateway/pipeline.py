@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -93,6 +94,8 @@ class Pipeline:
             body, raw = shape(value, operation.takes), canonical(value)
         path = {name: str(value) for name, value in request.path_params.items()}
         call = Call(services, caller, request_id, path, query, body, if_match, key)
+        if operation.asks is not None and getattr(body, "entity", None) in caller.entities:
+            call = replace(call, stated=await operation.asks(call))
         if operation.keyed:
             return await self._once(operation, call, request.scope["path"], raw)
         if operation.mode == "free":

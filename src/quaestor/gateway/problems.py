@@ -21,6 +21,7 @@ PROBLEM_JSON = "application/problem+json"
 STATUS: Mapping[str, int] = {
     "already_decided": 409,
     "actor_inactive": 403,
+    "budget_unknown": 503,
     "commit_unknown": 503,
     "cursor_invalid": 400,
     "decider_differs": 409,

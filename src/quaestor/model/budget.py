@@ -6,12 +6,16 @@ ordered, `act` invoiced.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-__all__ = ["Balances", "BudgetNode", "Control", "node_key"]
+__all__ = ["BALANCE_QUESTION", "Balances", "BudgetNode", "Control", "node_facts", "node_key"]
+
+# What a system that states budgets is asked, with the facts of `node_facts`.
+BALANCE_QUESTION = "budget_balance"
 
 Control = Literal["absolute", "advisory"]
 
@@ -21,6 +25,8 @@ class BudgetNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `absolute` refuses what does not fit; `advisory` reserves and warns (B9). Where both
     tolerances are set, the smaller counts (B10). `parent` is the key of the node above (B6).
+    The amount of one that `is_live` is stated by another system: what stands here is where it
+    begins.
     """
 
     key: str
@@ -30,6 +36,7 @@ class BudgetNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance_pct: Decimal | None = None
     tolerance_amount: Decimal | None = None
     parent: str | None = None
+    is_live: bool = False
 
     @property
     def tolerance(self) -> Decimal:
@@ -57,3 +64,9 @@ def node_key(entity: str, fiscal_year: int, cost_center: str, account: str | Non
     """`entity/fiscal year/cost center`, with the account where it is budgeted by account."""
     parts = [entity, str(fiscal_year), cost_center]
     return "/".join(parts if account is None else [*parts, account])
+
+
+def node_facts(key: str) -> Mapping[str, str]:
+    """The parts of a node's key below its entity, by name."""
+    names = ("fiscal_year", "cost_center", "account")
+    return dict(zip(names, key.split("/", 3)[1:], strict=False))

@@ -143,6 +143,8 @@ REFUSALS: dict[str, RefusalKind] = _table(
     # Budget.
     ("budget_exceeded", "requester", "The budget has less available than the document needs."),
     ("budget_not_found", "finance", "No budget is loaded for this coding and period."),
+    ("budget_unknown", "finance", "The budget's source has no answer that is fresh enough."),
+    ("budget_below_commitments", "finance", "The source's budget is below what is committed."),
     ("fx_rate_missing", "finance", "There is no exchange rate for this currency and day."),
     ("budget_key_reused", "operator", "The same reservation key came with other content."),
     # Posting.

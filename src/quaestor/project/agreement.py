@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from quaestor.model.budget import BALANCE_QUESTION
 from quaestor.model.employee import Directory
 from quaestor.model.entity import Entity
 from quaestor.model.money import MINOR_UNITS
 from quaestor.project.ownership import EVERY_ENTITY, OURSELVES
 from quaestor.project.problems import Problems
 from quaestor.project.project import Project
+from quaestor.project.systems import answering_kinds
 
 __all__ = ["check_agreement"]
 
@@ -206,6 +208,14 @@ class _Check:
     def budgets(self) -> None:
         for node in self.project.budget_nodes.values():
             self._entity("policies/budget.yaml", node.key, node.entity)
+        source = self.project.budget_policy.source
+        if source is not None:
+            kinds = answering_kinds(self.project).items()
+            answering = [n for n, kind in kinds if BALANCE_QUESTION in kind.manifest.questions]
+            what = "system that states budgets"
+            self._known(
+                "system_unknown", "policies/budget.yaml", "source", source.system, answering, what
+            )
 
     def ownership(self) -> None:
         file = "ownership.yaml"

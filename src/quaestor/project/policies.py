@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from quaestor.budget.keys import BudgetPolicy
+from quaestor.budget.stating import BudgetSource
 from quaestor.model.budget import BudgetNode, Control, node_key
 from quaestor.project.files import Folder
 from quaestor.project.ownership import Ownership
@@ -24,38 +25,46 @@ class BudgetEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One budget as it is written: the same amount in each of `fiscal_years`.
 
     Its key is `entity/year/cost center[/account]`. `parent` is the cost center, and the account
-    where it has one, of the budget above it, in the same form without entity and year.
+    where it has one, of the budget above it, in the same form without entity and year. `live` is
+    one whose amount the source of the file states; `amount` is then not needed.
     """
 
     entity: str
     fiscal_years: tuple[int, ...]
     cost_center: str
-    amount: Decimal
+    amount: Decimal | None = None
     account: str | None = None
     control: Control = "absolute"
     tolerance_pct: Decimal | None = None
     tolerance_amount: Decimal | None = None
     parent: str | None = None
+    live: bool = True
 
-    def nodes(self) -> tuple[BudgetNode, ...]:
+    def nodes(self, *, has_source: bool) -> tuple[BudgetNode, ...]:
         """One node a year."""
         return tuple(
             BudgetNode(
                 key=node_key(self.entity, year, self.cost_center, self.account),
                 entity=self.entity,
-                amount=self.amount,
+                amount=self.amount or Decimal(0),
                 control=self.control,
                 tolerance_pct=self.tolerance_pct,
                 tolerance_amount=self.tolerance_amount,
                 parent=None if self.parent is None else f"{self.entity}/{year}/{self.parent}",
+                is_live=has_source and self.live,
             )
             for year in self.fiscal_years
         )
 
 
 class _BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`source` is the system that states the amounts; its answers count for `max_age_s`."""
+
     by_account: bool = True
     budget_accounts: dict[str, str] = {}
+    source: str | None = None
+    mode: Literal["gross", "net"] = "gross"
+    max_age_s: Annotated[int, msgspec.Meta(gt=0)] = 900
     budgets: tuple[BudgetEntry, ...] = ()
 
 
@@ -80,7 +89,12 @@ def read_budget(folder: Folder) -> tuple[BudgetPolicy, dict[str, BudgetNode]]:
     read = _read(folder, file, _BudgetFile) or _BudgetFile()
     nodes: dict[str, BudgetNode] = {}
     for entry in read.budgets:
-        for node in entry.nodes():
+        if entry.amount is None and not (read.source and entry.live):
+            place = f"{entry.entity}/{entry.cost_center}"
+            folder.problems.add(
+                "value_missing", file, "budgets", f"{place} has no amount", "amount: 1000.00"
+            )
+        for node in entry.nodes(has_source=read.source is not None):
             if node.key in nodes:
                 folder.problems.add(
                     "id_repeated", file, "budgets", f"there are two budgets {node.key}"
@@ -95,7 +109,15 @@ def read_budget(folder: Folder) -> tuple[BudgetPolicy, dict[str, BudgetNode]]:
             folder.problems.add(
                 "budget_unknown", file, "budgets", f"{node.key} has no parent {node.parent}"
             )
-    return BudgetPolicy(read.by_account, read.budget_accounts), nodes
+    if read.mode != "gross":
+        folder.problems.add(
+            "mode_unsupported", file, "mode", "no budget is net in this build", "mode: gross"
+        )
+    source = None
+    if read.source is not None:
+        stated = {node.key: node.parent for node in nodes.values() if node.is_live}
+        source = BudgetSource(read.source, read.max_age_s, stated)
+    return BudgetPolicy(read.by_account, read.budget_accounts, source), nodes
 
 
 def _read(folder: Folder, name: str, kind: type[T]) -> T | None:

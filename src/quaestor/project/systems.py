@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import msgspec
 
 from quaestor.connectors.kit.config import AuthConfig, SystemConfig, http_wire
-from quaestor.connectors.kit.contract import Connector, Guarantee, Manifest, Receives, Submits
+from quaestor.connectors.kit.contract import (
+    Answers,
+    Connector,
+    Guarantee,
+    Manifest,
+    Receives,
+    Submits,
+)
 from quaestor.connectors.kit.kind import ConnectorKind
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
@@ -18,7 +25,14 @@ from quaestor.project.project import Project
 from quaestor.security.secrets import Resolve, Secret, resolver
 from quaestor.settings import SystemSettings
 
-__all__ = ["OpenSystem", "open_receivers", "open_systems", "submitting_kinds"]
+__all__ = [
+    "OpenSystem",
+    "answering_kinds",
+    "open_receivers",
+    "open_systems",
+    "reached_kinds",
+    "submitting_kinds",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,7 @@ class OpenSystem:
     connector: Connector
     manifest: Manifest
     submits: Submits | None
+    answers: Answers | None
     wire: HttpWire
     settings: SystemSettings
 
@@ -51,12 +66,32 @@ def submitting_kinds(project: Project) -> dict[str, ConnectorKind]:
     }
 
 
-def open_systems(project: Project, simulated: Mapping[str, Ready]) -> dict[str, OpenSystem]:
-    """Wire and connector of each system that posts; `simulated` ones get address and credentials
-    from their simulator. Raises `SecretUnavailable` for a secret that is not there.
+def answering_kinds(project: Project) -> dict[str, ConnectorKind]:
+    """The systems that can be asked something, each with its kind."""
+    kinds = connector_kinds(project.path)
+    return {
+        name: kinds[system.connector]
+        for name, system in project.settings.systems.items()
+        if system.connector in kinds and kinds[system.connector].manifest.questions
+    }
+
+
+def reached_kinds(project: Project) -> dict[str, ConnectorKind]:
+    """The systems that something may be sent to, or that are asked, each with its kind."""
+    return submitting_kinds(project) | answering_kinds(project)
+
+
+def open_systems(
+    project: Project, simulated: Mapping[str, Ready], only: str | None = None
+) -> dict[str, OpenSystem]:
+    """Wire and connector of each system that is reached, or of the `only` one; `simulated` ones
+    get address and credentials from their simulator. Raises `SecretUnavailable` for a secret that
+    is not there.
     """
     opened: dict[str, OpenSystem] = {}
-    for name, kind in submitting_kinds(project).items():
+    for name, kind in reached_kinds(project).items():
+        if only not in (None, name):
+            continue
         settings = project.settings.systems[name]
         config: SystemConfig = project.configs[name]
         resolve = resolver(project.path)
@@ -66,7 +101,10 @@ def open_systems(project: Project, simulated: Mapping[str, Ready]) -> dict[str, 
         wire = http_wire(config, resolve)
         connector = kind.build(config, wire)
         submits = connector if isinstance(connector, Submits) else None
-        opened[name] = OpenSystem(name, connector, connector.manifest, submits, wire, settings)
+        answers = connector if isinstance(connector, Answers) else None
+        opened[name] = OpenSystem(
+            name, connector, connector.manifest, submits, answers, wire, settings
+        )
     return opened
 
 

@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 import structlog
 
 from quaestor.flows.kit.flow import Flow
-from quaestor.runtime.case import Case
+from quaestor.runtime.case import Case, IntentRow
 from quaestor.runtime.gate import EpochGate
+from quaestor.runtime.inquiring import AnswerLink, AskNow
 from quaestor.runtime.lanes import NO_SYSTEM, Lanes, lane_name
 from quaestor.runtime.ledger import carry_out
-from quaestor.runtime.posting import SendNow, begin_look, begin_send, reconcile_due
+from quaestor.runtime.posting import LookNow, SendNow, begin_look, begin_send, reconcile_due
 from quaestor.runtime.progress import World, proceed
 from quaestor.runtime.receiving import begin_children, wake_documents
 from quaestor.runtime.recording import Recorder
@@ -60,6 +61,7 @@ class Advance:
     lease_s: float
     reconcile_every_s: float
     know_releases: Callable[[Connection, set[str]], Awaitable[None]]
+    asked: Mapping[str, AnswerLink] = field(default_factory=dict)
     gate: EpochGate = field(default_factory=EpochGate)
 
     async def run(self, connection: Connection, batch: Batch) -> list[Case]:
@@ -116,34 +118,18 @@ class Advance:
         if case.move is None:
             case.lane, case.lane_since = lane_name(NO_SYSTEM, case.document.entity), None
             return None
-        row = case.sending_row
-        assert row is not None
-        case.lane = row.lane
-        if not self.lanes.take(row.lane, time.monotonic()):
+        row, link = self._reach(case, case.move)
+        case.lane = lane_name(link.name, case.document.entity)
+        if not self.lanes.take(case.lane, time.monotonic()):
             # It keeps its place: oldest due first.
             case.lane_since = case.lane_since or batch.now
             case.due_at = case.was_due or batch.now
             return None
-        batch.taken.append(row.lane)
+        batch.taken.append(case.lane)
         # The claim began before this reading of the clock, so the deadline errs on the safe side.
         lease_until = batch.now + timedelta(seconds=self.lease_s)
-        link = self.links[row.system]
-        if isinstance(case.move, SendNow):
-            row.core = begin_send(row.core, batch.now, lease_until)
-            case.note(
-                "send",
-                "begun",
-                system=row.system,
-                name=row.name,
-                attempt=row.core.attempts,
-                details={
-                    "key": row.core.key,
-                    "sha256": hashlib.sha256(row.payload).hexdigest(),
-                },
-            )
-        else:
-            row.core = begin_look(row.core, batch.now)
-        row.is_changed = True
+        if row is not None:
+            _begin(case, row, batch.now, lease_until)
         case.lane_since = None
         # A worker that dies leaves the document due at the end of its lease.
         case.due_at = lease_until
@@ -153,7 +139,7 @@ class Advance:
                 row=row,
                 move=case.move,
                 link=link,
-                lane=row.lane,
+                lane=case.lane,
                 began_at=batch.now,
                 send_before=batch.claimed_monotonic
                 + self.lease_s
@@ -163,8 +149,35 @@ class Advance:
         )
         return lease_until
 
+    def _reach(
+        self, case: Case, move: SendNow | LookNow | AskNow
+    ) -> tuple[IntentRow | None, SystemLink | AnswerLink]:
+        """The intent of this move, where it has one, and the system it goes to."""
+        if isinstance(move, AskNow):
+            return None, self.asked[move.system]
+        row = case.sending_row
+        assert row is not None
+        return row, self.links[row.system]
+
     def plan_reconciling(self, case: Case) -> None:
         """What was sent again after a look that found nothing is looked at once more (D3)."""
         for row in case.intents.values():
             if row.is_changed:
                 row.reconcile_at = reconcile_due(row.core, self.reconcile_every_s)
+
+
+def _begin(case: Case, row: IntentRow, now: datetime, lease_until: datetime) -> None:
+    """A send or look-up of this intent begins."""
+    row.is_changed = True
+    if not isinstance(case.move, SendNow):
+        row.core = begin_look(row.core, now)
+        return
+    row.core = begin_send(row.core, now, lease_until)
+    case.note(
+        "send",
+        "begun",
+        system=row.system,
+        name=row.name,
+        attempt=row.core.attempts,
+        details={"key": row.core.key, "sha256": hashlib.sha256(row.payload).hexdigest()},
+    )

@@ -33,7 +33,10 @@ async def load_budgets(connection: Connection, nodes: Iterable[BudgetNode], *, r
     """Set the budgets of these nodes, in the caller's transaction; returns how many changed."""
     changed = 0
     for node in _parents_first(nodes):
-        before: Decimal = await connection.fetchval(_LOADED, node.key) or Decimal(0)
+        known: Decimal | None = await connection.fetchval(_LOADED, node.key)
+        before = known or Decimal(0)
+        # What another system has stated since is not undone by a release.
+        amount = before if node.is_live and known is not None else node.amount
         await connection.execute(
             _LOAD,
             node.key,
@@ -42,12 +45,12 @@ async def load_budgets(connection: Connection, nodes: Iterable[BudgetNode], *, r
             node.control,
             node.tolerance_pct,
             node.tolerance_amount,
-            node.amount,
+            amount,
         )
-        if node.amount != before:
+        if amount != before:
             changed += 1
             source = f"release:{release[:12]}"
-            await connection.execute(_ENTER, node.entity, node.key, source, node.amount - before)
+            await connection.execute(_ENTER, node.entity, node.key, source, amount - before)
     return changed
 
 

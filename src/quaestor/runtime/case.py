@@ -29,8 +29,9 @@ from quaestor.flows.kit.effects import (
 from quaestor.flows.kit.flow import Flow
 from quaestor.model.event import Decided, Event
 from quaestor.model.refusal import Refusal
+from quaestor.runtime.inquiring import AskNow
 from quaestor.runtime.posting import Intent, LookNow, SendNow, standing
-from quaestor.runtime.state import SentIntent, WorkState
+from quaestor.runtime.state import Asking, SentIntent, WorkState
 
 __all__ = [
     "Arrived",
@@ -129,7 +130,7 @@ class Case:
     approvals: list[RequestApproval | ClosedRequest] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
     adopted: bool = False
-    move: SendNow | LookNow | None = None
+    move: SendNow | LookNow | AskNow | None = None
     due_at: datetime | None = None
     outcome: str | None = None
 
@@ -188,6 +189,11 @@ class Case:
     def keep_result(self, name: str, result: Result) -> None:
         """The newest result of this effect name."""
         self.keep(results={**self.state.results, name: result})
+
+    def keep_asking(self, name: str, asking: Asking | None) -> None:
+        """The question of this effect name as it waits; `None` once it waits no more."""
+        others = {each: one for each, one in self.state.asking.items() if each != name}
+        self.keep(asking=others if asking is None else {name: asking, **others})
 
     def consume(self, taken: list[Arrived]) -> None:
         """Mark events as used up by a step."""

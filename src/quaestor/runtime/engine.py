@@ -179,7 +179,7 @@ class Engine:
             batch = Batch(cases, claimed[0].now, claimed_monotonic)
             batches.append(batch)
             kept = await self.advance.run(connection, batch)
-            if any(call.row.core.attempts for call in batch.calls):
+            if any(call.attempts for call in batch.calls):
                 self.at("before_intent")
             return kept
 
@@ -202,7 +202,7 @@ class Engine:
             await self.upkeep.bury_the_dead()
         if not batches:
             return 0
-        if any(call.row.core.attempts for call in batches[-1].calls):
+        if any(call.attempts for call in batches[-1].calls):
             self.at("after_intent")
         self._launch(batches[-1].calls, claimed_monotonic)
         await self.upkeep.declare([])

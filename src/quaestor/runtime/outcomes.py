@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from quaestor.connectors.kit.contract import (
     Absent,
     AlreadyExists,
     Ambiguous,
+    Answer,
     Found,
     NotKnown,
     Rejected,
@@ -28,16 +30,20 @@ from quaestor.connectors.kit.contract import (
     Submitted,
     Transient,
 )
+from quaestor.flows.kit.dossier import Answered
 from quaestor.flows.kit.step import Park
-from quaestor.model.refusal import refuse
+from quaestor.model.refusal import Refused, refuse
 from quaestor.runtime.advancing import Advance, Batch
 from quaestor.runtime.case import Case
 from quaestor.runtime.dispatch import load_arrivals
+from quaestor.runtime.inquiring import AskNow, outcome_of
+from quaestor.runtime.intent import Limits
 from quaestor.runtime.lanes import system_of
 from quaestor.runtime.posting import SendNow, looked, send_answered
 from quaestor.runtime.recording import encode_exchange
 from quaestor.runtime.saving import Flight, save_cases
 from quaestor.runtime.sending import Call, Outcome
+from quaestor.runtime.state import Asking
 from quaestor.store import Connection, Database, is_storage_trouble
 
 __all__ = ["OutcomeWriter", "GROUP_MAX"]
@@ -205,7 +211,10 @@ class OutcomeWriter:
             outcome = by_id[row["document_id"]]
             case = outcome.call.case.copy()
             case.woken = row["woken"]
-            _state(outcome, case, batch)
+            if isinstance(outcome.call.move, AskNow):
+                _heard_of(outcome, outcome.call.move, case, batch.now, self.advance.world.limits)
+            else:
+                _state(outcome, case, batch)
             batch.cases.append(case)
             if row["woken"] != row["woken_seen"] or case.state.unconsumed:
                 woken.append(case)
@@ -215,7 +224,8 @@ class OutcomeWriter:
         """Park the one that cannot be recorded, and keep its answer where nothing can refuse it."""
         self.unrecordable += 1
         case = outcome.call.case
-        key = outcome.call.row.core.key
+        row = outcome.call.row
+        key = "" if row is None else row.core.key
         _log.error("outcome_not_recordable", document=case.document.id, error=type(error).__name__)
         answer = _encode({"answer": _words(outcome.answer), "elapsed_ms": outcome.elapsed_ms})
         refusal = refuse("outcome_not_recordable", key=key, error=type(error).__name__)
@@ -249,7 +259,7 @@ def _flies(case: Case, batch: Batch) -> bool:
     return any(call.case.document.id == case.document.id for call in batch.calls)
 
 
-def _words(answer: Submitted | Found | NotKnown) -> object:
+def _words(answer: Submitted | Found | Answer | NotKnown) -> object:
     if isinstance(answer, NotKnown):
         return {"kind": type(answer).__name__, "reason": answer.reason}
     return answer
@@ -280,6 +290,8 @@ def _heard(outcome: Outcome, advance: Advance) -> None:
 def _state(outcome: Outcome, case: Case, batch: Batch) -> None:
     """Put the answer into the core and the note of it into the trail."""
     call, answer = outcome.call, outcome.answer
+    assert call.row is not None
+    assert not isinstance(answer, Answer)
     row = case.intents[call.row.name]
     sends = isinstance(call.move, SendNow)
     if isinstance(answer, Transient) and answer.code == DEADLINE_PASSED:
@@ -303,6 +315,37 @@ def _state(outcome: Outcome, case: Case, batch: Batch) -> None:
         name=row.name,
         external_id=number if isinstance(number, str) else "",
         attempt=row.core.attempts,
+        details=details,
+        payloads=tuple(encode_exchange(exchange) for exchange in outcome.exchanges),
+    )
+
+
+def _heard_of(outcome: Outcome, move: AskNow, case: Case, now: datetime, limits: Limits) -> None:
+    """Put the answer to a question into the case and the note of it into the trail."""
+    answer = outcome.answer
+    assert isinstance(answer, Answer | NotKnown)
+    heard = outcome_of(case.state.asking[move.name], answer, now, limits)
+    details = {"elapsed_ms": f"{outcome.elapsed_ms:.1f}"}
+    refusal = None
+    if isinstance(heard, Asking):
+        case.keep_asking(move.name, heard)
+        said = "unanswered"
+    else:
+        case.keep_asking(move.name, None)
+        case.keep_result(move.name, heard)
+        said = type(heard).__name__.lower()
+    if isinstance(heard, Answered):
+        details |= {"as_of": heard.as_of.isoformat(), **move.question.facts}
+    elif isinstance(heard, Refused):
+        refusal = heard.refusal
+    if isinstance(answer, NotKnown):
+        details["reason"] = answer.reason
+    case.note(
+        "inquire",
+        said,
+        system=move.system,
+        name=move.name,
+        refusal=refusal,
         details=details,
         payloads=tuple(encode_exchange(exchange) for exchange in outcome.exchanges),
     )

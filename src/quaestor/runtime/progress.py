@@ -2,7 +2,7 @@
 
 The order in which a case is looked at is fixed: events that interrupt, the send that must be
 resolved, a retry of a parked case, what it awaits, then the stage itself. `proceed` returns when
-the ledger must decide budget effects (`case.budget`), when a send or a look-up is due
+the ledger must decide budget effects (`case.budget`), when a send, a look-up or a question is due
 (`case.move`), or when the case rests (`case.due_at`, parked, awaiting, done).
 """
 
@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from quaestor.connectors.kit.contract import (
     ActionGuarantee,
@@ -44,8 +42,10 @@ from quaestor.flows.kit.effects import (
 )
 from quaestor.flows.kit.step import Await, Done, Park, Stay, Step
 from quaestor.model.event import Retry, event_name
-from quaestor.model.refusal import Refused, refuse
+from quaestor.model.refusal import refuse
 from quaestor.runtime.case import Arrived, Case, ClosedRequest, IntentRow
+from quaestor.runtime.commanding import key_of, written
+from quaestor.runtime.inquiring import AskNow, asked_again, begin_asking, next_question
 from quaestor.runtime.lanes import lane_name
 from quaestor.runtime.observing import Held, held, note_held
 from quaestor.runtime.posting import (
@@ -65,7 +65,6 @@ from quaestor.runtime.posting import (
     standing,
     withdraw,
 )
-from quaestor.runtime.posting_key import posting_key
 from quaestor.runtime.restored import doubted, perhaps_posted, written_at
 from quaestor.runtime.state import SentIntent
 
@@ -94,7 +93,8 @@ class Target:
 class World:
     """What progress knows beyond the case.
 
-    `reads(case, kinds)` fetches what a stage declared. `find_first_before` is set after a
+    `reads(case, kinds)` fetches what a stage declared. `asked` are the systems that answer
+    questions. `find_first_before` is set after a
     restore: what the source changed before that instant may already have been sent in the time
     that was lost, so it is looked for before its first send (D3). That time began at
     `lost_since`.
@@ -107,6 +107,7 @@ class World:
     steps_max: int = 200
     find_first_before: datetime | None = None
     lost_since: datetime | None = None
+    asked: frozenset[str] = frozenset()
 
 
 def proceed(case: Case, world: World, now: datetime) -> None:
@@ -119,6 +120,9 @@ def proceed(case: Case, world: World, now: datetime) -> None:
         if case.state.sending is not None:
             if not _resolve_sending(case, world, now):
                 return
+        elif case.state.asking:
+            _ask(case, world, now)
+            return
         elif case.state.awaiting is not None:
             if not _wakes_up(case, now):
                 return
@@ -139,7 +143,8 @@ def _interrupted(case: Case, world: World, now: datetime) -> bool:
         if step is not None:
             case.consume([arrived])
             if not isinstance(step.next, Stay):
-                case.keep(awaiting=None, parked=None)
+                # A question that nobody waits for any more is not asked.
+                case.keep(awaiting=None, parked=None, asking={})
                 case.outcome = None
             _apply(case, world, now, step, by=event_name(arrived.event), actor=arrived.event.by)
             return True
@@ -151,7 +156,7 @@ def _retry(case: Case, world: World, arrived: Arrived, now: datetime) -> None:
     if case.state.parked is None:
         case.note("retry", "nothing_parked", actor=arrived.event.by)
         return
-    case.keep(parked=None)
+    case.keep(parked=None, asking=asked_again(case.state.asking, now))
     row = case.sending_row
     if row is not None and row.core.outcome is None:
         known = doubted(row.core, written_at(row), world.find_first_before)
@@ -282,8 +287,9 @@ def _go_on(case: Case, step: Step) -> None:
             case.stage = park.resume or case.stage
             case.keep(parked=park)
         case Done(outcome):
-            if case.state.sending is not None:
-                raise FlowBroken(f"done while {case.state.sending} is unresolved")
+            if case.state.sending is not None or case.state.asking:
+                what = case.state.sending or next(iter(case.state.asking))
+                raise FlowBroken(f"done while {what} is unresolved")
             case.outcome = outcome
         case Stay():
             pass
@@ -318,8 +324,8 @@ def _take_up(case: Case, world: World, now: datetime, effect: Effect) -> None:
             case.keep_result(name, ApprovalWithdrawn(name))
         case Adopt(version=version):
             _adopt(case, version)
-        case Inquire(name=name, system=system):
-            case.keep_result(name, Refused(refuse("question_unanswerable", system=system)))
+        case Inquire(name=name):
+            case.keep(asking={**case.state.asking, name: begin_asking(effect, now)})
         case Start():
             case.children.append(effect)
         case Wake():
@@ -341,7 +347,7 @@ def _intend(case: Case, world: World, now: datetime, send: Send) -> None:
     if target is None or send.action not in target.guarantees:
         refusal = refuse("connector_refused", system=send.system, action=send.action)
         raise Permanent(f"{send.system} cannot {send.action}", refusal)
-    key = _key(case, world, send)
+    key = key_of(case, send, world.deployment)
     known = case.intents.get(send.name)
     if target.observed:
         command = _command(case, send, key, known.created_at if known else now)
@@ -355,43 +361,12 @@ def _intend(case: Case, world: World, now: datetime, send: Send) -> None:
     elif isinstance(known.core.outcome, Rejected) or known.core.outcome == Withdrawn(None):
         # Surely nothing stands there, and a person let it be tried again: what is sent may
         # have been corrected, so it is rendered anew under the same key.
-        written = _written(target, _command(case, send, key, known.created_at))
+        anew = written(case, send, key, known.created_at, target.render)
         again = retried(known.core, now)
         known.core = doubted(again, written_at(known), world.find_first_before)
-        known.command, known.payload = written
+        known.command, known.payload = anew
         known.is_changed = known.is_rewritten = True
     case.keep(sending=send.name)
-
-
-def _key(case: Case, world: World, send: Send) -> str:
-    return posting_key(
-        deployment=world.deployment,
-        system=send.system,
-        company_code=send.order.company_code if send.order else "",
-        source_system=case.document.source_system,
-        source_id=case.document.source_id,
-        order_group=send.order_group,
-        action=send.action,
-        generation=send.generation,
-    )
-
-
-def _command(case: Case, send: Send, key: str, now: datetime) -> Command:
-    return Command(
-        key=key,
-        system=send.system,
-        action=send.action,
-        entity=case.document.entity,
-        created_at=now,
-        order=send.order,
-        cancels=send.cancels,
-        status=send.status,
-        requisition=send.requisition,
-    )
-
-
-def _written(target: Target, command: Command) -> tuple[bytes, bytes]:
-    return _encode(command), target.render(command)
 
 
 def _new_row(
@@ -403,7 +378,7 @@ def _new_row(
         core = perhaps_sent(core, before)
         # What is looked for may be as old as the time that was lost.
         since = min(now, case.changed_at, world.lost_since or now)
-    command, payload = _written(target, _command(case, send, key, since))
+    command, payload = written(case, send, key, since, target.render)
     return IntentRow(
         core=core,
         name=send.name,
@@ -462,6 +437,17 @@ def _resolve_sending(case: Case, world: World, now: datetime) -> bool:
     return False
 
 
+def _ask(case: Case, world: World, now: datetime) -> None:
+    entity = case.document.entity
+    match next_question(case.state.asking, entity, now, world.limits, world.asked):
+        case ParkSend(refusal):
+            _park(case, Park(refusal.owner, refusal))
+        case WaitUntil(at):
+            case.due_at = at
+        case AskNow() as move:
+            case.move = move
+
+
 def _is_observed(world: World, system: str) -> bool:
     target = world.targets.get(system)
     return target is not None and target.observed
@@ -487,6 +473,3 @@ def _resolved(case: Case, row: IntentRow, result: Outcome) -> None:
         attempt=row.core.attempts,
         refusal=result.refusal if isinstance(result, Rejected) else None,
     )
-
-
-_encode = msgspec.json.Encoder(decimal_format="string").encode

@@ -18,6 +18,7 @@ from quaestor.connectors.kit.attempt import Attempt, Exchange, open_attempt
 from quaestor.connectors.kit.contract import (
     DEADLINE_PASSED,
     Ambiguous,
+    Answer,
     Command,
     Found,
     NotKnown,
@@ -26,6 +27,7 @@ from quaestor.connectors.kit.contract import (
     Transient,
 )
 from quaestor.runtime.case import Case, IntentRow
+from quaestor.runtime.inquiring import AnswerLink, AskNow
 from quaestor.runtime.posting import LookNow, SendNow
 
 __all__ = ["Call", "Outcome", "SystemLink", "make_call"]
@@ -46,7 +48,8 @@ class SystemLink:
 
 @dataclass(frozen=True)
 class Call:
-    """What is to be done for a case: a send or a look-up of its unresolved intent.
+    """What is to be done for a case: a send or a look-up of its unresolved intent (`row`), or a
+    question, which has none.
 
     A call may make several requests (token, CSRF, the post itself). None begins after
     `send_before` (monotonic), and none outlasts its time-out, so the call ends within the lease.
@@ -54,12 +57,17 @@ class Call:
     """
 
     case: Case
-    row: IntentRow
-    move: SendNow | LookNow
-    link: SystemLink
+    row: IntentRow | None
+    move: SendNow | LookNow | AskNow
+    link: SystemLink | AnswerLink
     lane: str
     began_at: datetime
     send_before: float
+
+    @property
+    def attempts(self) -> int:
+        """Sends begun of its intent, this one included."""
+        return 0 if self.row is None else self.row.core.attempts
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class Outcome:
     """
 
     call: Call
-    answer: Submitted | Found | NotKnown
+    answer: Submitted | Found | Answer | NotKnown
     last_byte_by: datetime
     elapsed_ms: float
     answered_monotonic: float
@@ -87,10 +95,9 @@ async def make_call(
         correlation_id=call.case.document.correlation_id,
         at=at if isinstance(call.move, SendNow) else None,
     )
-    command = _command_decoder.decode(call.row.command)
     began = time.monotonic()
     with open_attempt(attempt):
-        answer = await _ask(call, command)
+        answer = await _ask(call)
     ended = time.monotonic()
     return Outcome(
         call=call,
@@ -102,7 +109,7 @@ async def make_call(
     )
 
 
-async def _ask(call: Call, command: Command) -> Submitted | Found | NotKnown:
+async def _ask(call: Call) -> Submitted | Found | Answer | NotKnown:
     sends = isinstance(call.move, SendNow)
     if time.monotonic() >= call.send_before:
         # The event loop was starved: nothing left us, and nothing may leave any more.
@@ -112,9 +119,7 @@ async def _ask(call: Call, command: Command) -> Submitted | Found | NotKnown:
     ends = call.send_before + call.link.total_timeout_s + _GRACE_S
     try:
         async with asyncio.timeout_at(ends):
-            if sends:
-                return await call.link.connector.submit(command, call.row.payload)
-            return await call.link.connector.find(command)
+            return await _speak(call)
     except NotKnown as error:
         return error
     except TimeoutError:
@@ -123,3 +128,15 @@ async def _ask(call: Call, command: Command) -> Submitted | Found | NotKnown:
     except Exception as error:  # noqa: BLE001 - an unforeseen exception is perhaps applied (§4)
         reason = f"unforeseen {type(error).__name__} in the connector"
         return Ambiguous(reason) if sends else Transient(reason, system=False)
+
+
+async def _speak(call: Call) -> Submitted | Found | Answer:
+    if isinstance(call.move, AskNow):
+        assert isinstance(call.link, AnswerLink)
+        return await call.link.connector.answer(call.move.question)
+    assert isinstance(call.link, SystemLink)
+    assert call.row is not None
+    command = _command_decoder.decode(call.row.command)
+    if isinstance(call.move, SendNow):
+        return await call.link.connector.submit(command, call.row.payload)
+    return await call.link.connector.find(command)

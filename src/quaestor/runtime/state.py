@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -10,7 +11,7 @@ from quaestor.budget.balance import DocumentHolding
 from quaestor.flows.kit.dossier import Result
 from quaestor.flows.kit.step import Await, Park
 
-__all__ = ["SCHEMA_NO", "SentIntent", "WorkState", "decode_state", "encode_state"]
+__all__ = ["SCHEMA_NO", "Asking", "SentIntent", "WorkState", "decode_state", "encode_state"]
 
 # Rises when a stored body or state can no longer be read by older code (DESIGN D9).
 SCHEMA_NO = 1
@@ -25,10 +26,25 @@ class SentIntent(msgspec.Struct, frozen=True, omit_defaults=True):
     generation: int
 
 
+class Asking(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A question that waits for its answer, asked since `since` and not again before `not_before`.
+
+    `failures` counts answers of the system itself that said nothing.
+    """
+
+    system: str
+    question: str
+    facts: Mapping[str, str]
+    since: datetime
+    failures: int = 0
+    not_before: datetime | None = None
+
+
 class WorkState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The persistent part of a dossier, plus what the work item is waiting for.
 
-    `sending` names the send that must be resolved before the next stage runs. `holding` is
+    `sending` names the send that must be resolved before the next stage runs, `asking` are the
+    questions that must be answered before, by the name of the effect. `holding` is
     what the budget holds for the document. `unconsumed` counts events
     that came and that no step has consumed yet; `steps` counts steps, against the limit.
     """
@@ -36,6 +52,7 @@ class WorkState(msgspec.Struct, frozen=True, omit_defaults=True):
     results: Mapping[str, Result] = {}
     sends: Mapping[str, SentIntent] = {}
     sending: str | None = None
+    asking: Mapping[str, Asking] = {}
     awaiting: Await | None = None
     parked: Park | None = None
     holding: DocumentHolding = DocumentHolding()

@@ -24,13 +24,14 @@ from quaestor.connectors.kit.redact import safe_text
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpRequest, HttpWire
 from quaestor.connectors.planning.config import PlanningConfig
-from quaestor.connectors.planning.manifest import BUDGET_BALANCE, MANIFEST
+from quaestor.connectors.planning.manifest import MANIFEST
 from quaestor.connectors.planning.mapping import (
     AnswerUnusable,
     QuestionUnusable,
     budget_answer,
     budget_target,
 )
+from quaestor.model.budget import BALANCE_QUESTION
 from quaestor.model.refusal import refuse
 
 __all__ = ["KIND", "PlanningConnector"]
@@ -80,7 +81,7 @@ class PlanningConnector:
         Raises `Permanent` `budget_not_found` where planning has none, `Transient` where the
         answer states no fact.
         """
-        if question.name != BUDGET_BALANCE:
+        if question.name != BALANCE_QUESTION:
             raise _refused(f"the question {question.name} is not answered")
         try:
             target = budget_target(question)

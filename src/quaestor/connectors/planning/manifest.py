@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from quaestor.connectors.kit.contract import Manifest
+from quaestor.model.budget import BALANCE_QUESTION
 
-__all__ = ["BUDGET_BALANCE", "MANIFEST"]
-
-BUDGET_BALANCE = "budget_balance"
+__all__ = ["MANIFEST"]
 
 MANIFEST = Manifest(
     kind="planning",
     title="Planning: budgets over REST (a definition of our own)",
-    questions=(BUDGET_BALANCE,),
+    questions=(BALANCE_QUESTION,),
 )

@@ -49,10 +49,11 @@ class Withdrawn(msgspec.Struct, frozen=True, tag="withdrawn"):
 
 
 class Answered(msgspec.Struct, frozen=True, tag="answered"):
-    """A system's answer to an inquiry, true at `as_of`."""
+    """A system's answer to an inquiry, true at `as_of` and heard at `heard_at`."""
 
     value: Mapping[str, str]
     as_of: datetime
+    heard_at: datetime
 
 
 class ApprovalRequested(msgspec.Struct, frozen=True, tag="approval_requested"):

@@ -104,10 +104,16 @@ class Withdraw(_Named, frozen=True, tag="withdraw"):
 
 
 class Inquire(_Named, frozen=True, tag="inquire"):
-    """Ask a system; changes nothing there. Result: `Answered`."""
+    """Ask a system about this document's entity; changes nothing there.
+
+    `question` is a name from the system's manifest, asked with `facts`. Result: `Answered`, or
+    `Refused` by name; a system that is in trouble is waited for. The stage named by `next` runs
+    once every question of the step has its result.
+    """
 
     system: str
-    question: Mapping[str, str]
+    question: str
+    facts: Mapping[str, str] = {}
 
 
 class RequestApproval(_Named, frozen=True, tag="request_approval"):

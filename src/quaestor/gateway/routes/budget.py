@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from quaestor.actions.reserve import Held, Wanted, release_reservation, reserve
+from quaestor.actions.reserve import Held, Wanted, ask_source_of, release_reservation, reserve
+from quaestor.actions.stating import Stated
 from quaestor.budget.effects import BudgetLine
 from quaestor.flows.budget_reservation import HeldBudget
 from quaestor.gateway.operation import Answer, Call, Operation
@@ -46,9 +47,8 @@ class ReservationView(msgspec.Struct, frozen=True):
     outcome: str | None
 
 
-async def _reserve(call: Call, connection: Connection) -> Answer:
-    body: ReservationIn = call.body
-    wanted = Wanted(
+def _wanted(body: ReservationIn) -> Wanted:
+    return Wanted(
         source_system=body.source_system,
         source_id=body.source_id,
         entity=body.entity,
@@ -60,8 +60,22 @@ async def _reserve(call: Call, connection: Connection) -> Answer:
         on=body.on.value if body.on else None,
         expires_at=body.expires_at.value if body.expires_at else None,
     )
+
+
+async def _ask_source(call: Call) -> Stated:
+    services = call.services
+    return await ask_source_of(
+        services.asked,
+        services.reads,
+        _wanted(call.body),
+        now=datetime.now(UTC),
+        within_s=services.limits.source_deadline_s,
+    )
+
+
+async def _reserve(call: Call, connection: Connection) -> Answer:
     desk = desk_of(call, "budget_reservation")
-    done = await reserve(connection, call.caller, desk, wanted)
+    done = await reserve(connection, call.caller, desk, _wanted(call.body), call.stated)
     if isinstance(done, Refusal):
         # The budget's no is an answer like any other: the same key gets it again (B2).
         return _refused(done, call.request_id)
@@ -112,14 +126,17 @@ BUDGET = (
         path="/v1/budget/reservations",
         summary="Hold budget for something that is decided elsewhere: all lines or none.",
         handler=_reserve,
+        asks=_ask_source,
         takes=ReservationIn,
         answers=Held,
         status=201,
         scopes=(Scope.BUDGET_RESERVE,),
         keyed=True,
         refuses=(
+            "budget_below_commitments",
             "budget_exceeded",
             "budget_not_found",
+            "budget_unknown",
             "date_in_past",
             "duplicate_document",
             "fx_rate_missing",

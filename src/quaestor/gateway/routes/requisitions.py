@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
+from quaestor.actions.checking import ask_budget_source
 from quaestor.actions.requisitions import ID_MAX, cancel_requisition, change_requisition
+from quaestor.actions.stating import Stated
 from quaestor.actions.submit import Desk, submit
 from quaestor.gateway.operation import Answer, Call, Operation
 from quaestor.gateway.problems import Problem
@@ -121,11 +123,23 @@ def seen_version(call: Call) -> int | None:
     return int(match[1])
 
 
+async def _ask_source(call: Call) -> Stated:
+    services, now = call.services, datetime.now(UTC)
+    requisition = requisition_of(call.body, now=now, version=call.body.version or 1)
+    return await ask_budget_source(
+        services.asked,
+        services.reads,
+        requisition,
+        now=now,
+        within_s=services.limits.source_deadline_s,
+    )
+
+
 async def _submit(call: Call, connection: Connection) -> Answer:
     body: RequisitionIn = call.body
     now = await connection.fetchval(_NOW)
     requisition = requisition_of(body, now=now, version=body.version or 1)
-    taken = await submit(connection, call.caller, desk_of(call), requisition)
+    taken = await submit(connection, call.caller, desk_of(call), requisition, call.stated)
     return _taken(taken.document_id, taken.correlation_id, requisition, "accepted", 201)
 
 
@@ -202,8 +216,10 @@ async def _look(call: Call, connection: Connection) -> Answer:
 _DOOR = (
     "amount_mismatch",
     "amount_out_of_range",
+    "budget_below_commitments",
     "budget_exceeded",
     "budget_not_found",
+    "budget_unknown",
     "check_unknown",
     "invalid_account_combination",
     "negative_amount",
@@ -221,6 +237,7 @@ REQUISITIONS = (
         path="/v1/requisitions",
         summary="Submit a requisition, also one that was approved elsewhere.",
         handler=_submit,
+        asks=_ask_source,
         takes=RequisitionIn,
         answers=RequisitionTaken,
         status=201,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from quaestor.actions.checking import check_budget, check_values
+from quaestor.actions.checking import ask_budget_source, check_budget, check_values
 from quaestor.gateway.operation import Answer, Call, Operation
 from quaestor.gateway.shapes import RequisitionIn, requisition_of
 from quaestor.model.refusal import Refusal, refuse
@@ -66,13 +66,18 @@ async def _budget(call: Call, requisition: Requisition, now: datetime) -> CheckV
     """The budget's verdict, or that it could not be asked in time."""
     services = call.services
     try:
-        async with (
-            asyncio.timeout(services.limits.validation_deadline_s),
-            services.database.transaction(
+        async with asyncio.timeout(services.limits.validation_deadline_s):
+            stated = await ask_budget_source(
+                services.asked,
+                services.reads,
+                requisition,
+                now=now,
+                within_s=services.limits.source_deadline_s,
+            )
+            async with services.database.transaction(
                 readonly=True, entities=sorted(call.caller.entities)
-            ) as connection,
-        ):
-            return await check_budget(connection, services.reads, requisition, now)
+            ) as connection:
+                return await check_budget(connection, services.reads, requisition, now, stated)
     except (StoreError, TimeoutError):
         return CheckVerdict("budget", "unknown", None, _unknown("ledger"))
 
