@@ -13,6 +13,7 @@ import msgspec
 from quaestor.connectors.kit.contract import (
     Absent,
     ActionGuarantee,
+    Answers,
     Applied,
     Command,
     Found,
@@ -30,6 +31,7 @@ from quaestor.model.order import PurchaseOrder
 from quaestor.runtime.advancing import Advance
 from quaestor.runtime.dispatch import Dispatch
 from quaestor.runtime.engine import Engine, EngineOptions
+from quaestor.runtime.inquiring import AnswerLink
 from quaestor.runtime.intent import Limits
 from quaestor.runtime.lanes import Lanes, lane_names
 from quaestor.runtime.progress import Target, World
@@ -161,6 +163,7 @@ class Bench:
         self.recorder = Recorder(NoPersons())
         self.flow = MEMO_FLOW
         self.reconcile_every_s = 60.0
+        self.answers: Answers | None = None
 
     async def take_in(
         self,
@@ -217,6 +220,9 @@ class Bench:
     ) -> Engine:
         """An engine on this bench; times in seconds."""
         promise = ActionGuarantee(guarantee, settle_s)
+        asked = {}
+        if self.answers is not None:
+            asked["planning"] = AnswerLink("planning", self.answers, total_timeout_s)
         world = World(
             deployment="bench",
             targets={
@@ -225,18 +231,20 @@ class Bench:
                 )
             },
             reads=lambda case, kinds: {},
+            asked=frozenset(asked),
             limits=limits or Limits(look_backoff_s=0.02, send_backoff_s=0.02),
         )
         dispatch = Dispatch({(self.flow.name, self.flow.version): self.flow})
         advance = Advance(
             world=world,
             flows={self.flow.name: self.flow},
-            lanes=Lanes({"erp": slots}, lane_names(["erp"], [ENTITY, OTHER_ENTITY])),
+            lanes=Lanes({"erp": slots}, lane_names(["erp", *asked], [ENTITY, OTHER_ENTITY])),
             links={"erp": SystemLink("erp", self.connector, total_timeout_s)},
             recorder=self.recorder,
             lease_s=lease_s,
             reconcile_every_s=self.reconcile_every_s,
             know_releases=_no_releases,
+            asked=asked,
         )
         upkeep = Upkeep(self.database, dispatch, name, every_s=0.2)
         return Engine(

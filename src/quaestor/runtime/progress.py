@@ -350,8 +350,8 @@ def _intend(case: Case, world: World, now: datetime, send: Send) -> None:
     key = key_of(case, send, world.deployment)
     known = case.intents.get(send.name)
     if target.observed:
-        command = _command(case, send, key, known.created_at if known else now)
-        raise Held(send.system, send.action, send.name, target.render(command))
+        _, payload = written(case, send, key, known.created_at if known else now, target.render)
+        raise Held(send.system, send.action, send.name, payload)
     if known is None:
         case.intents[send.name] = _new_row(case, world, target, send, key, now)
         sent = SentIntent(key, send.system, send.action, send.generation)
