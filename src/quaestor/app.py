@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from quaestor.audit.subjects import Subjects
-from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisition
+from quaestor.connectors.coupa.mapping import (
+    Mapped,
+    NotMapped,
+    read_requisition,
+    read_withdrawal,
+)
 from quaestor.connectors.kit.contract import Delivered, Pulls
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.connectors.workday.config import WorkdayConfig
@@ -28,7 +33,7 @@ from quaestor.flows.kit.flow import Flow
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
-from quaestor.model.event import Decided
+from quaestor.model.event import Cancel, Decided
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.project.reads import ProjectReads, project_reads
@@ -230,8 +235,14 @@ class Application:
                 # Cancelled over there: our request stays open until it expires or is taken back.
                 return None
 
-    def _pulled(self, item: Delivered) -> Inbound | NotUnderstood:
-        """Coupa numbers no versions: what differs from what we have is the next one."""
+    def _pulled(self, item: Delivered) -> Inbound | ForDocument | NotUnderstood:
+        """Coupa numbers no versions: what differs from what we have is the next one. What was taken
+        back there is cancelled here, if we have it.
+        """
+        withdrawn = read_withdrawal(item.body)
+        if withdrawn:
+            event = Cancel(item.event_id, item.changed_at, "system:coupa", "withdrawn in Coupa")
+            return ForDocument("requisition", "coupa", withdrawn, event)
         mapped = self.read_coupa(item.body, on=item.changed_at)
         if isinstance(mapped, Mapped):
             return inbound_requisition(mapped.requisition, source_bytes=item.body, numbered=False)

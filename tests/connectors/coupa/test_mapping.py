@@ -11,7 +11,13 @@ import pytest
 
 from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.layout import Segments
-from quaestor.connectors.coupa.mapping import BYTES_MAX, Mapped, NotMapped, read_requisition
+from quaestor.connectors.coupa.mapping import (
+    BYTES_MAX,
+    Mapped,
+    NotMapped,
+    read_requisition,
+    read_withdrawal,
+)
 from quaestor.model.coding import Coding, Split
 from quaestor.model.crosswalk import CrosswalkRow
 from quaestor.model.requisition import Requisition
@@ -260,6 +266,25 @@ def test_every_fault_of_a_document_is_named_at_once_and_once() -> None:
         "money_format",
         "not_submitted",
     ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "taken_back"),
+    [
+        (b'{"id": 7, "status": "withdrawn"}', "7"),
+        (b'{"id": 7, "status": "abandoned"}', "7"),
+        (b'{"id": 7, "status": "approved"}', ""),
+        (b'{"id": 7, "status": "draft"}', ""),
+        (b'{"status": "withdrawn"}', ""),
+        (b'[{"id": 7, "status": "withdrawn"}]', ""),
+        (b"{", ""),
+        (b'{"id": 7, "status": "withdrawn", "title": "' + b"x" * BYTES_MAX + b'"}', ""),
+    ],
+)
+def test_only_a_requisition_that_was_taken_back_there_is_withdrawn(
+    raw: bytes, taken_back: str
+) -> None:
+    assert read_withdrawal(raw) == taken_back
 
 
 def test_a_refusal_repeats_no_value_of_a_person() -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "NotMapped",
     "map_requisition",
     "read_requisition",
+    "read_withdrawal",
 ]
 
 MAPPING_VERSION = "coupa.requisition/1"
@@ -50,6 +51,9 @@ SUBMITTED = frozenset(
         "received",
     }
 )
+
+# Its requester, or who keeps it for him, does not want it any more.
+WITHDRAWN = frozenset({"withdrawn", "abandoned"})
 
 
 class Mapped(msgspec.Struct, frozen=True, tag="mapped"):
@@ -93,6 +97,17 @@ def read_requisition(
         on=on,
         version=version,
     )
+
+
+def read_withdrawal(raw: bytes) -> str:
+    """Coupa's id of a requisition that was taken back there; empty for any other document."""
+    try:
+        source = decode(raw) if len(raw) <= BYTES_MAX else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    if not isinstance(source, Mapping) or source.get("status") not in WITHDRAWN:
+        return ""
+    return str(source.get("id", ""))
 
 
 def map_requisition(
