@@ -110,3 +110,16 @@ def test_entities_that_had_work_share_what_may_be_taken_without_a_system() -> No
     shares = lanes.shares(0.0, room=80)
 
     assert {name: shares[name] for name in ("/a", "/b", "/c")} == {"/a": 40, "/b": 40, "/c": 40}
+
+
+def test_what_needs_no_system_comes_after_who_waits_for_a_slot() -> None:
+    lanes = Lanes({"sap": 8}, lane_names(["sap"], ["a", "b"]))
+
+    orders = [list(lanes.shares(0.0, room=80)) for _ in range(4)]
+
+    assert [order[2:] for order in orders] == [
+        ["/a", "/b"],
+        ["/a", "/b"],
+        ["/b", "/a"],
+        ["/a", "/b"],
+    ]

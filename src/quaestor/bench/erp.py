@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 from urllib.parse import unquote
 
 import msgspec
 
-__all__ = ["Counted", "Ledger", "serve_ledger"]
+__all__ = ["Counted", "Ledger", "counted_at", "serve_ledger"]
 
 LATENCY_S = 0.005
 COUNTED_TARGET = "/counted"
@@ -26,11 +27,13 @@ _TOKEN = "x-csrf-token: bench\r\nset-cookie: SAP_SESSIONID=bench; path=/\r\n"
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """`requests` of all kinds; `orders` created, under how many `references`."""
+    """`requests` of all kinds, at most `at_once_max` of them at a time; `orders` created, under
+    how many `references`."""
 
     requests: int
     orders: int
     references: int
+    at_once_max: int = 0
 
 
 class Ledger:
@@ -40,6 +43,8 @@ class Ledger:
         self._numbers = itertools.count(4_500_000_001)
         self._orders: dict[str, list[bytes]] = {}
         self._requests = 0
+        self._at_once = 0
+        self._at_once_max = 0
 
     def create(self, body: bytes) -> bytes:
         """The created order, as SAP answers a deep insert."""
@@ -62,7 +67,16 @@ class Ledger:
     def counted(self) -> Counted:
         """What was created so far."""
         orders = sum(map(len, self._orders.values()))
-        return Counted(self._requests, orders, len(self._orders))
+        return Counted(self._requests, orders, len(self._orders), self._at_once_max)
+
+    def begun(self) -> None:
+        """One more is answered now."""
+        self._at_once += 1
+        self._at_once_max = max(self._at_once_max, self._at_once)
+
+    def ended(self) -> None:
+        """Its answer left."""
+        self._at_once -= 1
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
         """Status, further header lines, body."""
@@ -111,7 +125,15 @@ class _Connection(asyncio.Protocol):
             f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
             f"{headers}content-length: {len(body)}\r\n\r\n"
         )
-        self._later(0.0 if at_once else LATENCY_S, self._write, head.encode() + body)
+        if at_once:
+            self._write(head.encode() + body)
+            return
+        self._ledger.begun()
+        self._later(LATENCY_S, self._write_later, head.encode() + body)
+
+    def _write_later(self, answer: bytes) -> None:
+        self._ledger.ended()
+        self._write(answer)
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None:
@@ -126,11 +148,19 @@ def _length(head: str) -> int:
     return 0
 
 
-async def serve_ledger(ready: Callable[[Mapping[str, Any]], None], stop: asyncio.Event) -> None:
-    """Serve on a free port of the loopback until `stop`; `ready` is told the address."""
+def counted_at(url: str) -> Counted:
+    """What the ledger at this address counted so far."""
+    with urllib.request.urlopen(url + COUNTED_TARGET, timeout=10) as answer:
+        return msgspec.json.decode(answer.read(), type=Counted)
+
+
+async def serve_ledger(
+    ready: Callable[[Mapping[str, Any]], None], stop: asyncio.Event, port: int = 0
+) -> None:
+    """Serve on that port of the loopback, or a free one, until `stop`; `ready` is told where."""
     ledger, loop = Ledger(), asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: _Connection(ledger, loop), "127.0.0.1", 0, backlog=1024
+        lambda: _Connection(ledger, loop), "127.0.0.1", port, backlog=1024
     )
     port = server.sockets[0].getsockname()[1]
     ready({"url": f"http://127.0.0.1:{port}"})

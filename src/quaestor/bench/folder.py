@@ -1,21 +1,26 @@
 """The project folder of the benchmark, and its requisitions in Coupa's JSON form.
 
-One entity, `CENTERS` cost centers with a budget each, an approval that came with the document and
-is held against our minimum, one order group in SAP. The texts are as long as real ones.
+One entity (where asked for, a second one with a ledger of its own), `CENTERS` cost centers with a
+budget each, an approval that came with the document and is held against our minimum, one order
+group in SAP. The texts are as long as real ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-__all__ = ["CENTERS", "ENTITY", "Requisitions", "write_folder"]
+__all__ = ["CENTERS", "ENTITY", "OTHER_ENTITY", "Requisitions", "write_folder"]
 
 ENTITY = "acme-de"
 CENTERS = 320
+OTHER_ENTITY = "acme-at"
+_OTHER_CENTERS = 8
+_FIRST_CENTER = {ENTITY: 4000, OTHER_ENTITY: 9000}
+_COMPANY = {ENTITY: "DE10", OTHER_ENTITY: "AT10"}
 
 _SETTINGS = """
 [deployment]
@@ -46,6 +51,15 @@ settle_s = 1
 [routing.purchase_order]
 "*" = "sap"
 """
+_OTHER_SETTINGS = """acme-at = "sap_at"
+
+[systems.sap_at]
+connector = "sap_s4"
+base_url = "{base_url}"
+slots = {slots}
+total_timeout_s = 10
+settle_s = 1
+"""
 _ENTITIES = """
 entities:
   - id: acme-de
@@ -55,6 +69,18 @@ entities:
     time_zone: Europe/Berlin
     calendar: acme
     company_codes: {sap: 1010, coupa: DE10}
+    purchasing_organisation: emea
+    purchasing_group: it
+    plant: berlin
+    tax_code: vat-standard
+"""
+_OTHER_ENTITIES = """  - id: acme-at
+    name: Acme Österreich GmbH
+    country: AT
+    base_currency: EUR
+    time_zone: Europe/Vienna
+    calendar: acme
+    company_codes: {sap_at: 2010, coupa: AT10}
     purchasing_organisation: emea
     purchasing_group: it
     plant: berlin
@@ -71,7 +97,6 @@ people:
     manager: carla.lindt
     limit: 25000.00
     limit_currency: EUR
-    entities: [acme-de]
     identities: {coupa: bkoch, workday: "21002"}
   - id: carla.lindt
     name: Carla Lindt
@@ -118,28 +143,46 @@ _LINES = (
 _TOTAL = "5696.60"
 
 
-def write_folder(folder: Path, *, base_url: str, slots: int, on: date) -> None:
-    """Write the project. SAP is at `base_url` and takes `slots` sends at a time; `on` is today."""
-    centers = [_center(number) for number in range(CENTERS)]
+def write_folder(
+    folder: Path, *, base_url: str, slots: int, on: date, other_url: str | None = None
+) -> None:
+    """Write the project. SAP is at `base_url` and takes `slots` sends at a time; `on` is today.
+
+    With `other_url` there is `OTHER_ENTITY` as well, whose SAP is there.
+    """
+    settings, entities = _SETTINGS.format(base_url=base_url, slots=slots), _ENTITIES
+    centers = {_center(ENTITY, number): ENTITY for number in range(CENTERS)}
+    ledgers = ["sap"]
+    if other_url is not None:
+        settings += _OTHER_SETTINGS.format(base_url=other_url, slots=slots)
+        entities += _OTHER_ENTITIES
+        centers |= {_center(OTHER_ENTITY, number): OTHER_ENTITY for number in range(_OTHER_CENTERS)}
+        ledgers.append("sap_at")
     files = {
-        "quaestor.toml": _SETTINGS.format(base_url=base_url, slots=slots),
-        "entities.yaml": _ENTITIES,
+        "quaestor.toml": settings,
+        "entities.yaml": entities,
         "ownership.yaml": _OWNERSHIP,
         "directory/people.yaml": _PEOPLE,
         "calendars/acme.yaml": "id: acme\nfirst_month: 1\nholidays: []\n",
-        "masterdata/suppliers.yaml": _dated(on, "suppliers", _suppliers()),
+        "masterdata/suppliers.yaml": _dated(on, "suppliers", _suppliers(set(centers.values()))),
         "masterdata/accounts.yaml": _dated(on, "accounts", _accounts()),
         "masterdata/cost_centers.yaml": _dated(
             on,
             "cost_centers",
-            [f"{{id: {each}, entity: {ENTITY}, open_from: 2024-01-01}}" for each in centers],
+            [
+                f"{{id: {each}, entity: {of}, open_from: 2024-01-01}}"
+                for each, of in centers.items()
+            ],
         ),
         "crosswalks/coupa.csv": _crosswalk(
             "coupa", _COUPA, (f"cost_center,{each},{_code(each)}" for each in centers)
         ),
-        "crosswalks/sap.csv": _crosswalk(
-            "sap", _SAP, (f"cost_center,{each},1010{_code(each)}" for each in centers)
-        ),
+        **{
+            f"crosswalks/{ledger}.csv": _crosswalk(
+                ledger, _SAP, (f"cost_center,{each},1010{_code(each)}" for each in centers)
+            )
+            for ledger in ledgers
+        },
         "policies/approvals.yaml": "expire_after_days: 30\n",
         "policies/validation.yaml": "lines_max: 500\nunits: [EA]\nwhole_units: [EA]\n",
         "policies/budget.yaml": _budgets(centers, on),
@@ -150,17 +193,18 @@ def write_folder(folder: Path, *, base_url: str, slots: int, on: date) -> None:
         path.write_text(text.lstrip())
 
 
-def _center(number: int) -> str:
-    return f"center-{4000 + number}"
+def _center(entity: str, number: int) -> str:
+    return f"center-{_FIRST_CENTER[entity] + number}"
 
 
 def _code(center: str) -> str:
     return center.removeprefix("center-")
 
 
-def _suppliers() -> list[str]:
+def _suppliers(entities: Collection[str]) -> list[str]:
     name = "name: Helio Systems AG, country: DE"
-    return [f"{{id: helio-systems, {name}, entities: [{ENTITY}], payment_terms: net-30}}"]
+    named = ", ".join(sorted(entities))
+    return [f"{{id: helio-systems, {name}, entities: [{named}], payment_terms: net-30}}"]
 
 
 def _accounts() -> list[str]:
@@ -177,28 +221,34 @@ def _crosswalk(system: str, rows: str, more: Iterable[str]) -> str:
     return "\n".join([_CROSSWALK_HEADER, *lines, ""])
 
 
-def _budgets(centers: Iterable[str], on: date) -> str:
+def _budgets(centers: Mapping[str, str], on: date) -> str:
     # The neighbouring years as well: a run may begin shortly before midnight of a year's end.
     years = [on.year - 1, on.year, on.year + 1]
     rows = "".join(
-        f"  - {{entity: {ENTITY}, fiscal_years: {years}, cost_center: {each},"
+        f"  - {{entity: {of}, fiscal_years: {years}, cost_center: {each},"
         " amount: 1000000000.00, control: absolute}\n"
-        for each in centers
+        for each, of in centers.items()
     )
     return f"by_account: false\nbudgets:\n{rows}"
 
 
 class Requisitions:
-    """Coupa's bytes of one requisition after the other, alike but for id and cost center."""
+    """Coupa's bytes of one requisition after the other, alike but for id and cost center.
+
+    Numbers of two entities must not meet: they are one source's.
+    """
 
     _ID, _CENTER = "900000001", "$center$"
 
-    def __init__(self, now: datetime) -> None:
-        self._text = msgspec.json.encode(_requisition(now, int(self._ID), self._CENTER))
+    def __init__(self, now: datetime, entity: str = ENTITY) -> None:
+        self._entity = entity
+        text = msgspec.json.encode(_requisition(now, int(self._ID), self._CENTER))
+        self._text = text.replace(_COMPANY[ENTITY].encode(), _COMPANY[entity].encode())
 
     def numbered(self, number: int) -> bytes:
         """Requisition `number`, from 1; cost centers take turns."""
-        center = _code(_center(number % CENTERS))
+        centers = CENTERS if self._entity == ENTITY else _OTHER_CENTERS
+        center = _code(_center(self._entity, number % centers))
         text = self._text.replace(self._ID.encode(), str(number).encode())
         return text.replace(self._CENTER.encode(), center.encode())
 

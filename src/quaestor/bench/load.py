@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from quaestor.app import Application
-from quaestor.bench.folder import Requisitions
+from quaestor.bench.folder import ENTITY, Requisitions
 from quaestor.connectors.coupa.mapping import NotMapped
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.runtime.intake import take_in_all
@@ -54,17 +54,24 @@ class Window(msgspec.Struct, frozen=True):
 
 @dataclass
 class Load:
-    """Feeds one application. `taken` counts the requisitions handed in so far."""
+    """Feeds one application with requisitions of one entity, numbered from `first` on.
+
+    `taken` counts those handed in so far.
+    """
 
     app: Application
     in_flight: int
+    entity: str = ENTITY
+    first: int = 1
     taken: int = 0
     done: int = 0
-    _requisitions: Requisitions = field(default_factory=lambda: Requisitions(datetime.now(UTC)))
     _since: dict[int, float] = field(default_factory=dict)
     _finished: list[tuple[float, float]] = field(default_factory=list)
     _feeding: bool = False
     _draining: bool = False
+
+    def __post_init__(self) -> None:
+        self._requisitions = Requisitions(datetime.now(UTC), self.entity)
 
     async def drive(self, warm_s: float, measured_s: float) -> Window:
         """Load for `warm_s` and then `measured_s`; returns when all that was taken in is done."""
@@ -86,6 +93,14 @@ class Load:
             await asyncio.gather(looking, *feeding, return_exceptions=True)
         inside = [took_s for at, took_s in self._finished if began <= at < ended]
         return Window(len(inside), ended - began, [took_s * 1000 for took_s in inside])
+
+    async def burst(self, count: int) -> list[int]:
+        """Hand in so many at once, and wait for none; their documents' ids."""
+        taken: list[Taken] = []
+        while len(taken) < count:
+            group = [self._next() for _ in range(min(GROUP_MAX, count - len(taken)))]
+            taken += await self._take_in([_inbound(self.app, raw) for raw in group])
+        return [each.document_id for each in taken]
 
     async def _drain(
         self,
@@ -121,7 +136,7 @@ class Load:
 
     def _next(self) -> bytes:
         self.taken += 1
-        return self._requisitions.numbered(self.taken)
+        return self._requisitions.numbered(self.first + self.taken - 1)
 
     async def _take_in(self, inbounds: Sequence[Inbound]) -> list[Taken]:
         release = self.app.project.release().hash

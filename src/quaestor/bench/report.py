@@ -10,10 +10,11 @@ from rich.table import Table
 
 from quaestor.bench.growth import Held
 from quaestor.bench.load import percentile
+from quaestor.bench.pressure import Burst, Down, Pair
 from quaestor.bench.run import Measured
 from quaestor.bench.spending import Spending
 
-__all__ = ["as_object", "as_tables", "growth_table"]
+__all__ = ["as_object", "as_tables", "growth_table", "pressure_object", "pressure_table"]
 
 # Rows that come along once in a while: subtrees of the audit trail, heartbeats, releases.
 _SELDOM = 0.2
@@ -83,6 +84,39 @@ def growth_table(found: Sequence[Held]) -> Table:
             ),
             "" if held.disk_bytes is None else f"{held.disk_bytes:.0f}",
         )
+    return table
+
+
+def pressure_object(burst: Burst, floods: Sequence[Pair], downs: Sequence[Down]) -> dict[str, Any]:
+    """The figures; good where every requisition of the burst is one order."""
+    return {
+        "ok": burst.count == burst.ordered == burst.orders,
+        "burst": burst,
+        "flood_p99_ratio": round(statistics.median(pair.ratio for pair in floods), 3),
+        "floods": floods,
+        "down_rate_ratio": round(statistics.median(down.rates.ratio for down in downs), 3),
+        "downs": downs,
+    }
+
+
+def pressure_table(burst: Burst, floods: Sequence[Pair], downs: Sequence[Down]) -> Table:
+    """Each question with what was found without and under the pressure."""
+    table = _table("", "without", "under", "ratio", "pairs")
+    for name, pairs in (
+        ("p99 ms of an entity beside a flood", floods),
+        ("flows/s while another system is down", [down.rates for down in downs]),
+    ):
+        table.add_row(
+            name,
+            f"{statistics.median(pair.without for pair in pairs):.0f}",
+            f"{statistics.median(pair.under for pair in pairs):.0f}",
+            f"{statistics.median(pair.ratio for pair in pairs):.2f}",
+            _list(100 * pair.ratio for pair in pairs),
+        )
+    drained = statistics.median(down.drained_s for down in downs)
+    table.add_row("drained after the system came back, s", "", f"{drained:.1f}", "", "")
+    table.add_row("burst: out of turn, share of all", "", f"{burst.out_of_turn:.3f}", "", "")
+    table.add_row("burst: worker's memory, MB", "", f"{burst.worker_memory_mb:.0f}", "", "")
     return table
 
 

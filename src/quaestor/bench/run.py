@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ import msgspec
 
 from quaestor.app import Application
 from quaestor.audit.subjects import deployment_key
-from quaestor.bench.erp import COUNTED_TARGET, Counted
+from quaestor.bench.erp import Counted, counted_at
 from quaestor.bench.folder import write_folder
 from quaestor.bench.limit import BATCHED, ONE_BY_ONE, Limit
 from quaestor.bench.load import BenchFailed, Load, Window
@@ -271,8 +270,7 @@ async def _conclude(
     measured.taken = load.taken
     query = "select count(*) from quaestor.work where outcome = 'ordered'"
     measured.done = await owner.fetchval(query)
-    url = ledger.ready["url"] + COUNTED_TARGET
-    measured.counted = await asyncio.to_thread(_counted, url)
+    measured.counted = await asyncio.to_thread(counted_at, ledger.ready["url"])
     await owner.execute(_TELL)
     of_engine = await _settled(owner)
     measured.written = _per_flow(of_engine, load.done)
@@ -304,11 +302,6 @@ def _per_flow(found: Mapping[str, tuple[int, int]], flows: int) -> dict[str, tup
         table: (inserted / flows, updated / flows)
         for table, (inserted, updated) in sorted(found.items())
     }
-
-
-def _counted(url: str) -> Counted:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return msgspec.json.decode(answer.read(), type=Counted)
 
 
 def _version(connection: asyncpg.Connection) -> str:

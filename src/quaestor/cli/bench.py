@@ -40,6 +40,11 @@ def bench(
         list[int] | None,
         typer.Option(min=1, help="Instead: what so many parked documents cost the others."),
     ] = None,
+    burst: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead: so many at once, a flood, and a system that is down."),
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="With --burst: pairs of windows.")] = 5,
     directory: Annotated[
         Path | None,
         typer.Option(help="Where the databases of the run lie; a temporary directory else."),
@@ -63,6 +68,8 @@ def bench(
     with _folder(directory) as folder:
         if parked:
             uvloop.run(_growth(folder, [0, *sorted(set(parked))], seconds / 2, output))
+        elif burst:
+            uvloop.run(_pressure(folder, burst, pairs, seconds / 4, output))
         else:
             uvloop.run(_bench(folder, plan, output))
 
@@ -109,6 +116,26 @@ async def _growth(folder: Path, numbers: Sequence[int], idle_s: float, output: O
     output.result({"ok": True, "machine": machine, "growth": found})
 
 
+async def _pressure(folder: Path, count: int, pairs: int, window_s: float, output: Output) -> None:
+    from quaestor.bench.pressure import Pressure
+    from quaestor.bench.report import pressure_object, pressure_table
+
+    async with (
+        _server(folder) as (server, start),
+        Pressure(folder, server, start, window_s).open() as pressure,
+    ):
+        burst = await pressure.burst(count)
+        output.say(
+            f"{count:,} at once: {burst.accepted_per_s:.0f}/s accepted, all done "
+            f"{burst.drained_s:.0f} s later"
+        )
+        floods = [await pressure.flood() for _ in range(pairs)]
+        downs = [await pressure.down(count // 10 + 1) for _ in range(pairs)]
+    output.say(pressure_table(burst, floods, downs))
+    found = pressure_object(burst, floods, downs)
+    output.result(found, good=found["ok"])
+
+
 @asynccontextmanager
 async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, Start]]:
     """A server below the folder, and how processes are started beside it.
@@ -142,7 +169,10 @@ async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, Start]]:
 
 
 @command
-def bench_ledger(as_json: Json = False) -> None:
+def bench_ledger(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    as_json: Json = False,
+) -> None:
     """The ledger of the benchmark, as a process of its own."""
     import uvloop
 
@@ -154,6 +184,6 @@ def bench_ledger(as_json: Json = False) -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await serve_ledger(output.result, stop)
+        await serve_ledger(output.result, stop, port)
 
     uvloop.run(run())

@@ -109,7 +109,9 @@ class Lanes:
         """
         self._turn = (self._turn + 1) % max(1, len(self.names))
         found: dict[str, int] = {}
-        for lane in (*self.names[self._turn :], *self.names[: self._turn]):
+        # What needs no system yet comes last: it takes no slot from who waits for one.
+        turned = (*self.names[self._turn :], *self.names[: self._turn])
+        for lane in sorted(turned, key=lambda lane: system_of(lane) == NO_SYSTEM):
             system = system_of(lane)
             free = room if system == NO_SYSTEM else self.free(system, now)
             if free > 0:
