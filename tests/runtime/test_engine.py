@@ -74,6 +74,27 @@ async def test_an_entity_does_not_wait_behind_the_flood_of_another(database: Tes
     assert last < 200
 
 
+async def test_what_waits_for_a_slot_is_not_overtaken(database: TestDatabase) -> None:
+    sent: list[str] = []
+
+    async def note(command: Command) -> None:
+        sent.append(command.key)
+        # As long as a system takes to answer.
+        await bench.database.fetchval("select pg_sleep(0.005)")
+
+    erp = FakeErp()
+    erp.before = note
+    bench = await bench_on(database, erp)
+    await bench.take_in(300)
+
+    async with running(bench.engine(slots=4, batch_max=20)):
+        await bench.until({"ordered": 300})
+
+    rows = await bench.database.fetch("select key from quaestor.intent order by document_id")
+    turn = {row["key"]: place for place, row in enumerate(rows)}
+    assert max(abs(place - turn[key]) for place, key in enumerate(sent)) <= 8
+
+
 async def test_a_document_of_an_unknown_entity_is_taken_all_the_same(
     database: TestDatabase,
 ) -> None:

@@ -18,7 +18,7 @@ from quaestor.flows.kit.flow import Flow
 from quaestor.runtime.case import Case, IntentRow
 from quaestor.runtime.gate import EpochGate
 from quaestor.runtime.inquiring import AnswerLink, AskNow
-from quaestor.runtime.lanes import NO_SYSTEM, Lanes, lane_name
+from quaestor.runtime.lanes import NO_SYSTEM, Lanes, lane_name, system_of
 from quaestor.runtime.ledger import carry_out
 from quaestor.runtime.posting import LookNow, SendNow, begin_look, begin_send, reconcile_due
 from quaestor.runtime.progress import World, proceed
@@ -40,11 +40,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass
 class Batch:
-    """One transaction's cases. `taken` are slots to give back when it does not commit."""
+    """One transaction's cases. `taken` are slots to give back when it does not commit.
+
+    `free` are the slots by system that were free when the cases were claimed: one that became
+    free since belongs to whoever waits longest for it, and not to who came along just now.
+    """
 
     cases: list[Case]
     now: datetime
     claimed_monotonic: float
+    free: dict[str, int] | None = None
     taken: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
@@ -120,7 +125,7 @@ class Advance:
             return None
         row, link = self._reach(case, case.move)
         case.lane = lane_name(link.name, case.document.entity)
-        if not self.lanes.take(case.lane, time.monotonic()):
+        if not self._take_slot(batch, case.lane):
             # It keeps its place: oldest due first.
             case.lane_since = case.lane_since or batch.now
             case.due_at = case.was_due or batch.now
@@ -158,6 +163,14 @@ class Advance:
         row = case.sending_row
         assert row is not None
         return row, self.links[row.system]
+
+    def _take_slot(self, batch: Batch, lane: str) -> bool:
+        system = system_of(lane)
+        if batch.free is not None:
+            if not batch.free.get(system):
+                return False
+            batch.free[system] -= 1
+        return self.lanes.take(lane, time.monotonic())
 
     def plan_reconciling(self, case: Case) -> None:
         """What was sent again after a look that found nothing is looked at once more (D3)."""

@@ -153,6 +153,7 @@ class Engine:
     async def _claim_some(self, *, suspects: bool) -> int:
         claimed_monotonic = time.monotonic()
         lanes = self._shares(claimed_monotonic)
+        free = self.advance.lanes.free_slots(claimed_monotonic)
         batches: list[Batch] = []
 
         async def work(connection: Connection) -> list[Case]:
@@ -176,7 +177,7 @@ class Engine:
             cases = await self.dispatch.load(connection, claimed)
             if not suspects:
                 self.advance.lanes.saw_work(case.lane for case in cases)
-            batch = Batch(cases, claimed[0].now, claimed_monotonic)
+            batch = Batch(cases, claimed[0].now, claimed_monotonic, dict(free))
             batches.append(batch)
             kept = await self.advance.run(connection, batch)
             if any(call.attempts for call in batch.calls):

@@ -102,6 +102,11 @@ class Lanes:
             return 1 if now >= circuit.probe_at and not circuit.probing else 0
         return max(0, self.slots.get(system, self.slots_default) - self._taken.get(system, 0))
 
+    def free_slots(self, now: float) -> dict[str, int]:
+        """How many calls each system takes at this moment."""
+        systems = {system_of(lane) for lane in self.names} - {NO_SYSTEM}
+        return {system: self.free(system, now) for system in systems}
+
     def shares(self, now: float, *, room: int) -> dict[str, int]:
         """How many documents may be claimed per lane; lanes of a system without a slot are out.
 
