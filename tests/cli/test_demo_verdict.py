@@ -8,16 +8,18 @@ import pytest
 from msgspec.structs import replace
 
 from quaestor.audit.trace import Step
-from quaestor.cli.demo.facts import Facts
-from quaestor.cli.demo.result import verdict
-from quaestor.cli.demo.run import Counted, Found, Submitted
+from quaestor.cli.demo.facts import Facts, Sent
+from quaestor.cli.demo.result import ORDER_FIELD, STATE_FIELD, verdict
+from quaestor.cli.demo.run import Counted, Found, Received
 from quaestor.connectors.coupa.mapping import Mapped
+from quaestor.connectors.kit.contract import Command
 from quaestor.connectors.kit.loss import LossReport
-from quaestor.runtime.receiving import Taken
 from tests.support.builders import a_requisition
 
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 ORDER = {"number": "4500000000", "deleted": False}
+COMMAND = Command("k", "sap", "create_order", "acme-de", AT)
+SENT = Sent("order/g", "k", "sap", "create_order", COMMAND, b"", "4500000000")
 DELETED = {"number": "4500000001", "deleted": True}
 SEEN = {
     "headline": [("send", "applied")],
@@ -30,15 +32,15 @@ SEEN = {
 def a_finding(case: str) -> Found:
     """A requisition of this case for which everything went as it should."""
     cancelled = case == "cancel-while-unknown"
+    outcome = "cancelled" if cancelled else "ordered"
     steps = [
         Step(1, AT, "acme-de", effect=effect, outcome=outcome) for effect, outcome in SEEN[case]
     ]
     return Found(
-        Submitted(case, b"", Mapped(a_requisition(), LossReport()), Taken(1, "c", "accepted"), AT),
-        Facts(
-            1, "20417", "c", "closed", "cancelled" if cancelled else "ordered", tuple(steps), (), ()
-        ),
+        Received(case, "20417", Mapped(a_requisition(), LossReport()), 1, "c", AT),
+        Facts(1, "20417", "c", "closed", outcome, tuple(steps), (SENT,), ()),
         Counted(1, (DELETED if cancelled else ORDER,), 0),
+        {ORDER_FIELD: "" if cancelled else "4500000000", STATE_FIELD: outcome},
     )
 
 
@@ -101,3 +103,11 @@ def test_a_cancellation_after_the_look_was_not_in_doubt() -> None:
     late = replace(found, facts=replace(found.facts, steps=(ambiguous, look, cancel)))
 
     assert "is not seen" in verdict([late], in_erp=1)[0]
+
+
+@pytest.mark.parametrize("field", [ORDER_FIELD, STATE_FIELD])
+def test_a_number_or_a_state_that_did_not_come_home_is_wrong(field: str) -> None:
+    found = a_finding("headline")
+    silent = replace(found, shown={**found.shown, field: ""})
+
+    assert "Coupa shows" in verdict([silent], in_erp=1)[0]

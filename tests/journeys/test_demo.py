@@ -16,7 +16,7 @@ from tests.support.quaestor_process import Said, processes_naming, quaestor, unt
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
-SECOND_RUN_S = 15.0
+SECOND_RUN_S = 25.0
 CASES = {
     "two-suppliers": ("ordered", 2),
     "split-line": ("ordered", 1),
@@ -82,6 +82,24 @@ def test_the_budget_holds_what_was_ordered(result: Any) -> None:
     assert budget["reserved"] == budget["committed"] == "34959.00"
     assert budget["still_reserved"] == "0.00"
     assert [node["node"] for node in budget["nodes"]] == ["acme-de/2026/it-de"]
+
+
+def test_coupa_shows_the_order_on_the_requisition(result: Any) -> None:
+    others = {one["name"]: one for one in result["others"]}
+    numbers = [order["number"] for order in others["two-suppliers"]["purchase_orders"]]
+
+    assert result["shown_in_coupa"] == {
+        "sap-order": result["purchase_order"],
+        "quaestor-state": "ordered",
+    }
+    assert others["two-suppliers"]["shown_in_coupa"]["sap-order"] == ", ".join(numbers)
+    assert others["cancel-while-unknown"]["shown_in_coupa"]["quaestor-state"] == "cancelled"
+
+
+def test_a_delegate_of_workday_decides_with_his_delegators_authority(result: Any) -> None:
+    happened = next(one for one in result["others"] if one["name"] == "two-suppliers")["happened"]
+
+    assert any("gus.adler for erin.wells: counted" in sentence for sentence in happened)
 
 
 def test_the_approval_names_who_decided(result: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.serial]
 SPLIT = EXAMPLE / "requisitions" / "split-line.json"
 HEADLINE = EXAMPLE / "requisitions" / "headline.json"
 BLOCKED = EXAMPLE / "requisitions" / "refused" / "blocked-supplier.json"
+
+
+def called(url: str, changes: Any = None) -> Any:
+    """What a control port answers; with changes it is told them."""
+    body = None if changes is None else json.dumps(changes).encode()
+    request = urllib.request.Request(url, body, method="GET" if body is None else "PATCH")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 class Up:
@@ -86,6 +95,24 @@ def test_a_requisition_is_ordered_traced_and_cancelled(unhurt: Up) -> None:
 
     assert (taken["status"], again["status"]) == ("accepted", "known")
     assert taken["correlation_id"] == again["correlation_id"]
+
+
+def test_what_is_sent_on_in_coupa_is_decided_in_workday_ordered_and_reported_home(
+    unhurt: Up,
+) -> None:
+    up = unhurt
+    coupa = up.ready["systems"]["coupa"]["control"]
+
+    called(f"{coupa}/documents/20418", {"status": "approved"})
+    until(lambda: up.outcome_of("20418") == "ordered", "the orders")
+
+    shown = {one["number"]: one for one in called(f"{coupa}/documents")["documents"]}["20418"]
+    orders = called(f"{up.ready['systems']['sap']['control']}/documents")["documents"]
+    numbers = shown["custom_fields"]["sap-order"].split(", ")
+    told = "\n".join(quaestor("trace", "20418", "--data", up.data).lines)
+    assert len(set(numbers)) == 2
+    assert set(numbers) <= {order["number"] for order in orders}
+    assert "approved by workday (gus.adler for erin.wells: counted, fay.nolan: satisfies)" in told
 
 
 def test_what_cannot_go_on_stands_in_the_worklist_with_its_owner(unhurt: Up) -> None:

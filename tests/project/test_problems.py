@@ -179,7 +179,7 @@ def test_a_planted_fault_is_named_with_its_place_and_its_cure(
 @pytest.mark.parametrize(
     ("file", "old", "new", "line"),
     [
-        (TOML, "slots = 8", "slot = 8", 32),
+        (TOML, "slots = 8", "slot = 8", 34),
         (ENTITIES, "Europe/Berlin", "Europe/Bonn", None),
         (PEOPLE, "limit: 25000.00", "limit: x", 11),
         (SAP, "", "sap,plant,berlin,1011,,\n", 27),

@@ -37,6 +37,9 @@ def serve(
     jwks: Annotated[
         Path | None, typer.Option(envvar="QUAESTOR_JWKS", help="File with the issuer's keys.")
     ] = None,
+    wait_s: Annotated[
+        float, typer.Option(min=0, help="How long to wait for an `up` that is still starting.")
+    ] = 0.0,
     as_json: Json = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log in JSON.")] = False,
 ) -> None:
@@ -54,7 +57,7 @@ def serve(
     begin_logging(as_json=log_json)
     if bool(issuer) != (jwks is not None):
         usage_error("--issuer and --jwks belong together")
-    with open_place(data, dsn) as opened:
+    with open_place(data, dsn, wait_s=wait_s) as opened:
         loaded = load_project(opened.project_path(project))
         tell_where(loaded.settings.deployment)
         key = opened.audit_key(audit_key)

@@ -72,6 +72,7 @@ class Supervisor:
         self.project = project
         self.systems: dict[str, Ready] = {}
         self.took_s: dict[str, float] = {}
+        self.gateway_url = ""
         self.dsn = dsn or ""
         self._external = dsn or ""
         self._kind = kind
@@ -94,14 +95,17 @@ class Supervisor:
 
     # --- starting -------------------------------------------------------------------------------
 
-    async def start(self, workers: Mapping[str, str | None], *, anew: bool = False) -> str:
+    async def start(
+        self, workers: Mapping[str, str | None], *, port: int, anew: bool = False
+    ) -> str:
         """Start everything; the hash of the release. `workers` are names, with a crash point.
 
-        All processes begin at once, and workers wait until there is something to work with.
-        `anew` begins with an empty database in the embedded server.
+        All processes begin at once; workers, and the gateway at this port, wait until there is
+        something to work with. `anew` begins with an empty database in the embedded server.
         """
         base = asyncio.create_task(self._start_base(anew))
-        await all_of(base, *(self.start_worker(name, crash_at=at) for name, at in workers.items()))
+        started = (self.start_worker(name, crash_at=at) for name, at in workers.items())
+        await all_of(base, self._start_gateway(port), *started)
         return base.result()
 
     async def _start_base(self, anew: bool) -> str:
@@ -199,15 +203,11 @@ class Supervisor:
             application_name=f"quaestor {self._kind}",
         )
 
-    async def start_gateway(self, port: int) -> str:
-        """One gateway process, once everything is there to work with; its address.
-
-        One that dies is started again, at the same address.
-        """
+    async def _start_gateway(self, port: int) -> None:
+        """One gateway process; one that dies is started again, at the same address."""
         child = await self._serve(port)
-        url = str(child.ready["url"])
+        self.gateway_url = url = str(child.ready["url"])
         self._watch(self._keep_alive("gateway", child, lambda: self._serve(_port_of(url))))
-        return url
 
     async def _serve(self, port: int) -> Child:
         arguments = [
@@ -215,6 +215,7 @@ class Supervisor:
             f"--project={self.project.path}",
             f"--data={self.place.data}",
             f"--port={port}",
+            f"--wait-s={READY_TIMEOUT_S:g}",
             "--json",
             "--log-json",
         ]

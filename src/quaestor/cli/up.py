@@ -70,9 +70,10 @@ async def _up(
     supervisor = Supervisor(place, project, kind="up", dsn=dsn, heard=output.say)
     async with supervisor:
         release = await supervisor.start(
-            {f"worker-{number}": None for number in range(1, workers + 1)}
+            {f"worker-{number}": None for number in range(1, workers + 1)},
+            port=_usual_or_free() if port is None else port,
         )
-        url = await supervisor.start_gateway(_usual_or_free() if port is None else port)
+        url = supervisor.gateway_url
         output.say(f"released {path} as {release[:12]}")
         for name, pid in supervisor.processes.items():
             output.say(f"{name} is process {pid}")

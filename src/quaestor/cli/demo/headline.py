@@ -11,7 +11,7 @@ from decimal import Decimal
 from quaestor.audit.exchange import WireExchange
 from quaestor.audit.telling import milliseconds, request_bytes, the_change
 from quaestor.audit.trace import Step
-from quaestor.cli.demo.facts import Facts, SentOrder
+from quaestor.cli.demo.facts import Facts, Sent
 from quaestor.cli.demo.run import Found
 from quaestor.model.crosswalk import CodeKind, Missing
 from quaestor.model.order import PurchaseOrder
@@ -31,12 +31,12 @@ def money(amount: object, currency: str = "") -> str:
 
 def hops(found: Found, project: Project) -> Iterator[Hop]:
     """The hops of one requisition, in the order in which they took place."""
-    facts, submitted = found.facts, found.submitted
-    requisition = submitted.mapped.requisition
+    facts = found.facts
+    requisition = found.received.mapped.requisition
     clock = _Clock(facts)
     yield (
         "received",
-        f"{len(submitted.raw):,} bytes from Coupa: {len(requisition.lines)} lines, "
+        f"{_size(facts):,} bytes pulled from Coupa: {len(requisition.lines)} lines, "
         f"{money(requisition.total, requisition.currency)}, "
         f"asked for by {requisition.requester}",
         clock.at("receive"),
@@ -49,6 +49,8 @@ def hops(found: Found, project: Project) -> Iterator[Hop]:
             f"{money(node.reserved)} of {node.node}, budget {money(node.budget)}",
             clock.at("reserve"),
         )
+    for handed in facts.of("submit_requisition"):
+        yield from _handed(handed, facts, clock)
     for step in facts.steps:
         if step.name == "approval_evidence":
             facts_of = step.details
@@ -70,7 +72,30 @@ def hops(found: Found, project: Project) -> Iterator[Hop]:
     for step in facts.steps:
         if step.effect == "tell":
             yield "told", f"{requisition.requester}: {step.details['text']}", ""
+    for report in facts.of("report_status"):
+        answered = _step(facts, "send", "applied", report.name)
+        shown = ", ".join(f"{name} {value}" for name, value in found.shown.items())
+        yield (
+            "told Coupa",
+            f"the requisition there shows: {shown}",
+            clock.of(answered) if answered else "",
+        )
     yield facts.outcome, f"correlation id {facts.correlation_id}", clock.at("step", "closed")
+
+
+def _size(facts: Facts) -> int:
+    """The bytes of the requisition as they were received."""
+    return sum(attachment.size for attachment in facts.steps[0].wire)
+
+
+def _handed(handed: Sent, facts: Facts, clock: _Clock) -> Iterator[Hop]:
+    answered = _step(facts, "send", "applied", handed.name)
+    if answered is not None:
+        yield (
+            "handed over",
+            f"{len(handed.payload):,} bytes of SOAP to Workday, there {handed.number}",
+            clock.of(answered),
+        )
 
 
 class _Clock:
@@ -90,7 +115,7 @@ class _Clock:
 
 
 def _mapped(found: Found, project: Project) -> str:
-    requisition, loss = found.submitted.mapped.requisition, found.submitted.mapped.loss
+    requisition, loss = found.received.mapped.requisition, found.received.mapped.loss
     ours: list[tuple[CodeKind, str]] = []
     for line in requisition.lines:
         ours.append(("supplier", line.supplier))
@@ -99,7 +124,7 @@ def _mapped(found: Found, project: Project) -> str:
             ours.append(("gl_account", split.coding.gl_account))
     pairs = []
     for kind, code in dict.fromkeys(ours):
-        theirs = project.crosswalks.theirs("coupa", kind, code, found.submitted.at.date())
+        theirs = project.crosswalks.theirs("coupa", kind, code, found.received.at.date())
         if not isinstance(theirs, Missing):
             pairs.append(f"{theirs} → {code}")
     dropped, unknown = len(loss.of_kind("dropped")), len(loss.of_kind("unknown"))
@@ -116,7 +141,7 @@ def _validated(project: Project) -> str:
 
 
 def _ordered(
-    order: SentOrder, facts: Facts, requisition: Requisition, project: Project, clock: _Clock
+    order: Sent, facts: Facts, requisition: Requisition, project: Project, clock: _Clock
 ) -> Iterator[Hop]:
     purchase = order.command.order
     assert purchase is not None

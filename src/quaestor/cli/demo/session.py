@@ -97,7 +97,7 @@ class Session:
 
     async def _story(self, demo: Demo, project: Project) -> tuple[Found, list[Found], int]:
         headline = await demo.headline()
-        requisition = headline.submitted.mapped.requisition
+        requisition = headline.received.mapped.requisition
         self._tell.heading(1, f"Requisition {requisition.number}: {requisition.title}")
         self._tell.hops(hops(headline, project))
         self._tell.heading(2, "The same in trouble, side by side")

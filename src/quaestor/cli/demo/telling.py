@@ -10,7 +10,7 @@ from rich.text import Text
 from quaestor.audit.telling import told
 from quaestor.audit.trace import Step
 from quaestor.cli.demo.headline import Hop, money
-from quaestor.cli.demo.run import CASES, Found
+from quaestor.cli.demo.run import CASES, ERP, Found
 from quaestor.cli.output import Output
 from quaestor.cli.telling import timeline
 
@@ -18,7 +18,9 @@ __all__ = ["Teller"]
 
 _LABEL = 12
 _CASE = 19
-_DULL = frozenset({"reserve", "commit", "release", "relieve", "record", "tell", "resolve"})
+_DULL = frozenset(
+    {"reserve", "commit", "release", "relieve", "tell", "resolve", "receive", "event"}
+)
 
 
 class Teller:
@@ -57,9 +59,11 @@ class Teller:
         """One entry of the trail, where it is one of those that tell the story."""
         if step.effect in _DULL or (step.effect == "step" and not step.outcome.startswith("done:")):
             return
-        if step.effect in ("receive", "event") or (step.effect, step.outcome) == ("send", "begun"):
+        if step.effect == "record" and step.name != "approval_evidence":
             return
-        if case in ("two-suppliers", "split-line") and step.effect != "send":
+        if step.effect == "send" and (step.outcome == "begun" or step.system != ERP):
+            return
+        if case in ("two-suppliers", "split-line") and step.effect == "step":
             return
         self.happened(seconds, case, told(step))
 
@@ -75,8 +79,6 @@ class Teller:
 
     # --- the end --------------------------------------------------------------------------------
 
-    # --- the end --------------------------------------------------------------------------------
-
     def timeline(self, steps: Sequence[Step], names: Mapping[str, str]) -> None:
         """The trail of one requisition, from its receipt on."""
         timeline(self._out, steps, names)
@@ -89,10 +91,10 @@ class Teller:
             numeric = title in ("amount", "groups", "in SAP", "twice")
             table.add_column(title, justify="right" if numeric else "left", no_wrap=True)
         for one in found:
-            requisition = one.submitted.mapped.requisition
+            requisition = one.received.mapped.requisition
             table.add_row(
                 "",
-                f"{requisition.number} {CASES.get(one.submitted.case, one.submitted.case)}",
+                f"{requisition.number} {CASES.get(one.received.case, one.received.case)}",
                 money(requisition.total, requisition.currency),
                 one.facts.outcome,
                 str(one.counted.order_groups),
