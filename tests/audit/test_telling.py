@@ -40,6 +40,24 @@ SENTENCES = [
         ),
         "validating: parked with requester, supplier_blocked",
     ),
+    (
+        a_step("inquire", "answered", name="budget/x", details={"as_of": "2026-11-02T09:00:00Z"}),
+        "asked for budget/x: true as of 2026-11-02T09:00:00Z",
+    ),
+    (
+        a_step("inquire", "unanswered", name="budget/x", details={"reason": "no connection"}),
+        "asked for budget/x: no answer yet, no connection",
+    ),
+    (
+        a_step(
+            "inquire",
+            "refused",
+            name="budget/x",
+            refusal="budget_not_found",
+            details={"owner": "finance"},
+        ),
+        "asked for budget/x: budget_not_found (finance)",
+    ),
     (a_step("reserve", "reserved"), "budget reserved"),
     (
         a_step("reserve", "refused", refusal="budget_exceeded", details={"owner": "requester"}),

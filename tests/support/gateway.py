@@ -233,18 +233,20 @@ async def worker_on(database: TestDatabase, gateway: Gateway) -> AsyncIterator[D
         deployment="gateway-tests",
         targets={"sap": Target("sap", erp.render, {"create_order": promise}, findable=True)},
         reads=lambda case, kinds: services.reads(case.document.type, case.document.entity, kinds),
+        asked=frozenset(services.asked),
         limits=Limits(look_backoff_s=0.02, send_backoff_s=0.02),
     )
     dispatch = Dispatch(FLOWS)
     advance = Advance(
         world=world,
         flows=services.flows,
-        lanes=Lanes({"sap": 8}, lane_names(["sap"], services.entities)),
+        lanes=Lanes({"sap": 8}, lane_names(["sap", *services.asked], services.entities)),
         links={"sap": SystemLink("sap", erp, 2.0)},
         recorder=services.recorder,
         lease_s=5.0,
         reconcile_every_s=60.0,
         know_releases=_no_releases,
+        asked=services.asked,
     )
     upkeep = Upkeep(pool, dispatch, "worker-1", every_s=0.2)
     async with running(Engine(pool, dispatch, advance, upkeep, EngineOptions(), no_crash)):

@@ -54,6 +54,8 @@ def told(step: Step, names: Mapping[str, str] = MappingProxyType({})) -> str:
             return _sent(step)
         case "look":
             return _looked(step)
+        case "inquire":
+            return _asked(step)
         case "resolve":
             return _resolved(step)
         case "record":
@@ -104,6 +106,16 @@ def _looked(step: Step) -> str:
         case "absent":
             return "looked by our reference: nothing there"
     return f"looked by our reference: {step.outcome} {step.details.get('reason', '')}".rstrip()
+
+
+def _asked(step: Step) -> str:
+    asked = f"asked for {step.name}"
+    match step.outcome:
+        case "answered":
+            return f"{asked}: true as of {step.details.get('as_of', '')}"
+        case "refused":
+            return f"{asked}: {_refusal(step)}"
+    return f"{asked}: no answer yet, {step.details.get('reason', '')}"
 
 
 def _resolved(step: Step) -> str:

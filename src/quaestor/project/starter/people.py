@@ -112,12 +112,15 @@ _BUDGET = """\
 # One budget per cost center and year, in the base currency of the entity. absolute: nothing beyond
 # it. With by_account there is one per cost center and account.
 by_account: false
-budgets:
+{stated}budgets:
   - entity: acme-de
     fiscal_years: [{year}, {next_year}]
     cost_center: it-de
     amount: 100000.00
     control: absolute
+"""
+_STATED = """        # asked for the amount each time; the one below only stands until then
+max_age_s: 900          # an older answer is not relied on
 """
 _VALIDATION = """\
 lines_max: 500
@@ -129,7 +132,9 @@ _PERSONS = (("aberger", "21001"), ("bkoch", "21002"), ("clindt", "21003"))
 
 def company_files(chosen: Chosen, at: datetime) -> Mapping[str, str]:
     """The files by name. `at` is when the folder is written, with its offset."""
+    stated = f"source: {chosen.planning}{_STATED}" if chosen.planning else ""
     words = {
+        "stated": stated,
         "at": at.isoformat(timespec="seconds"),
         "year": at.year,
         "next_year": at.year + 1,
