@@ -56,6 +56,9 @@ def told(step: Step, names: Mapping[str, str] = MappingProxyType({})) -> str:
             return _looked(step)
         case "inquire":
             return _asked(step)
+        case "hold":
+            size = step.details.get("bytes", "")
+            return f"would be sent: {step.details.get('action', '')}, {size} bytes; not sent"
         case "resolve":
             return _resolved(step)
         case "record":

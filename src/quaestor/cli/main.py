@@ -16,6 +16,7 @@ from quaestor.cli.audit import audit
 from quaestor.cli.bench import bench, bench_ledger
 from quaestor.cli.demo.command import demo
 from quaestor.cli.init import init
+from quaestor.cli.observe import observe
 from quaestor.cli.project import connector, project, release
 from quaestor.cli.recover import recover
 from quaestor.cli.serve import serve
@@ -61,7 +62,13 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     bench,
     version,
 )
-_GROUPS = {"audit": audit, "project": project, "connector": connector, "simulator": simulator}
+_GROUPS = {
+    "audit": audit,
+    "observe": observe,
+    "project": project,
+    "connector": connector,
+    "simulator": simulator,
+}
 
 for _command in _COMMANDS:
     app.command()(_command)

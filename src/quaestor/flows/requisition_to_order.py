@@ -31,6 +31,7 @@ from quaestor.flows.approving import (
 )
 from quaestor.flows.budgeting import budget_questions, grown_old, stated_budgets
 from quaestor.flows.charging import CHARGING_READS, charged
+from quaestor.flows.dismissing import DISMISSED, dismissed, dismissing
 from quaestor.flows.kit.dossier import Dossier, Refused, Reserved
 from quaestor.flows.kit.effects import Adjust, Adopt, Reserve, Tell, Withdraw, WithdrawApproval
 from quaestor.flows.kit.flow import Flow, Stage
@@ -59,7 +60,7 @@ from quaestor.flows.reporting import (
     reporting_rejected,
 )
 from quaestor.flows.withdrawing import WITHDRAWING_READS, changed, withdrawing, withdrawn
-from quaestor.model.event import Cancel, Changed, Decided, Event
+from quaestor.model.event import Cancel, Changed, Decided, Dismiss, Event
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.requisition import Requisition
 from quaestor.validation.checks import ValidationFacts, first_obstacle, validate
@@ -81,8 +82,16 @@ _BEFORE_DECISION = frozenset(
         "expired",
     }
 )
-_CANCELLING = frozenset(
-    {"cancelling", "cancel_answered", "withdrawing", "withdrawn", "reporting_cancelled"}
+# Cancelled, or on the way there, or let go of: nothing takes it up again.
+_OVER = frozenset(
+    {
+        "cancelling",
+        "cancel_answered",
+        "withdrawing",
+        "withdrawn",
+        "reporting_cancelled",
+        DISMISSED,
+    }
 )
 
 
@@ -169,6 +178,8 @@ def interrupted(dossier: Dossier, event: Event) -> Step | None:
     match event:
         case Cancel():
             return _cancelled(dossier)
+        case Dismiss():
+            return dismissing(dossier)
         case Changed():
             return _changed(dossier, event)
         case Decided():
@@ -179,7 +190,7 @@ def interrupted(dossier: Dossier, event: Event) -> Step | None:
 
 
 def _cancelled(dossier: Dossier) -> Step:
-    if _is_cancelling(dossier):
+    if _is_over(dossier):
         return Step((), Stay())
     unresolved = dossier.unresolved
     if unresolved is not None:
@@ -188,12 +199,12 @@ def _cancelled(dossier: Dossier) -> Step:
     return Step((), "cancelling")
 
 
-def _is_cancelling(dossier: Dossier) -> bool:
-    return dossier.stage in _CANCELLING or is_telling_of_cancellation(dossier)
+def _is_over(dossier: Dossier) -> bool:
+    return dossier.stage in _OVER or is_telling_of_cancellation(dossier)
 
 
 def _changed(dossier: Dossier, event: Changed) -> Step | None:
-    if _is_cancelling(dossier) or event.version <= dossier.document.version:
+    if _is_over(dossier) or event.version <= dossier.document.version:
         return Step((), Stay())
     later = dossier.later
     if dossier.unresolved is not None or later is None:
@@ -254,6 +265,7 @@ REQUISITION_TO_ORDER = Flow(
         "changed": Stage(changed, WITHDRAWING_READS),
         "withdrawing": Stage(withdrawing, WITHDRAWING_READS),
         "withdrawn": Stage(withdrawn, WITHDRAWING_READS),
+        DISMISSED: Stage(dismissed),
     },
     interrupted=interrupted,
 )

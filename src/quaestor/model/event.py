@@ -8,7 +8,7 @@ import msgspec
 
 from quaestor.model.approval import ApprovalEvidence
 
-__all__ = ["Cancel", "Changed", "Decided", "Event", "Retry", "Woken", "event_name"]
+__all__ = ["Cancel", "Changed", "Decided", "Dismiss", "Event", "Retry", "Woken", "event_name"]
 
 
 class _Happened(msgspec.Struct, frozen=True):
@@ -44,6 +44,12 @@ class Decided(_Happened, frozen=True, tag="decided"):
     reference: str = ""
 
 
+class Dismiss(_Happened, frozen=True, tag="dismiss"):
+    """It was dealt with elsewhere: nothing of it is to be sent, neither now nor later."""
+
+    reason: str = ""
+
+
 class Retry(_Happened, frozen=True, tag="retry"):
     """A person wants a parked document tried again."""
 
@@ -54,7 +60,7 @@ class Woken(_Happened, frozen=True, tag="woken"):
     document: int = 0
 
 
-Event = Cancel | Changed | Decided | Retry | Woken
+Event = Cancel | Changed | Decided | Dismiss | Retry | Woken
 
 
 def event_name(event: Event) -> str:

@@ -13,10 +13,11 @@ import msgspec
 
 from quaestor.connectors.kit.attempt import Exchange
 from quaestor.connectors.kit.contract import Permanent
+from quaestor.flows.kit.step import Park
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.runtime.case import Case, IntentRow
 
-__all__ = ["HELD", "WOULD_SEND", "Held", "held", "note_held"]
+__all__ = ["HELD", "WOULD_SEND", "Held", "held", "held_park", "note_held"]
 
 HELD = "held_while_observing"
 # Stands where the trail has the method of a request that was made.
@@ -36,6 +37,11 @@ class Held(Permanent):
 def held(system: str, action: str) -> Refusal:
     """Why the document waits."""
     return refuse(HELD, system=system, action=action)
+
+
+def held_park(refusal: Refusal) -> Park:
+    """With the operator: to be let go on, or let go of, once it is known who ordered it."""
+    return Park(refusal.owner, refusal, ways_out=("retry", "dismiss", "cancel"))
 
 
 def note_held(case: Case, sending: Held | IntentRow) -> None:

@@ -47,7 +47,7 @@ from quaestor.runtime.case import Arrived, Case, ClosedRequest, IntentRow
 from quaestor.runtime.commanding import key_of, written
 from quaestor.runtime.inquiring import AskNow, asked_again, begin_asking, next_question
 from quaestor.runtime.lanes import lane_name
-from quaestor.runtime.observing import Held, held, note_held
+from quaestor.runtime.observing import Held, held, held_park, note_held
 from quaestor.runtime.posting import (
     IntentState,
     Limits,
@@ -229,6 +229,8 @@ def _apply(
         case.restore(undo)
         if isinstance(error, Held):
             note_held(case, error)
+            _park(case, held_park(error.refusal))
+            return
         refusal = (
             error.refusal
             if isinstance(error, Permanent)
@@ -430,8 +432,7 @@ def _resolve_sending(case: Case, world: World, now: datetime) -> bool:
         case SendNow() if _is_observed(world, row.system):
             # It was intended while something was still sent there.
             note_held(case, row)
-            refusal = held(row.system, row.action)
-            _park(case, Park(refusal.owner, refusal))
+            _park(case, held_park(held(row.system, row.action)))
         case (SendNow() | LookNow()) as move:
             case.move = move
     return False

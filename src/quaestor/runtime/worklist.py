@@ -25,6 +25,7 @@ select d.id as document_id, d.type, d.entity, d.number, d.correlation_id, w.stag
 from quaestor.work w join quaestor.document d on d.id = w.document_id
 where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
   and ($2::text is null or w.entity = $2)
+  and ($4::text is null or w.parked_code = $4)
 order by w.parked_owner, w.parked_at limit $3
 """
 
@@ -57,10 +58,11 @@ async def read_worklist(
     *,
     owner: Owner | None = None,
     entity: str | None = None,
+    code: str | None = None,
     limit: int = ITEMS_MAX,
 ) -> list[WorklistItem]:
-    """What is parked, by owner, the oldest first; `limit` at most."""
-    rows = await connection.fetch(_PARKED, owner, entity, min(limit, ITEMS_MAX))
+    """What is parked, by owner, the oldest first; `limit` at most. `code` is one refusal's."""
+    rows = await connection.fetch(_PARKED, owner, entity, min(limit, ITEMS_MAX), code)
     found = []
     for row in rows:
         parked = _park_decoder.decode(row["parked"])
