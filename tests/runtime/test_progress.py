@@ -24,6 +24,7 @@ from quaestor.runtime.case import Arrived, Case
 from quaestor.runtime.posting import Limits, SendNow, begin_send, send_answered
 from quaestor.runtime.progress import Target, World, proceed
 from quaestor.runtime.state import WorkState
+from quaestor.runtime.stepping import note_waiting
 from tests.support.engine import Memo
 
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -75,7 +76,41 @@ def test_stages_follow_each_other_until_the_end() -> None:
     proceed(case, _world(), NOW)
 
     assert case.outcome == "done"
-    assert [note.effect for note in case.notes] == ["record", "step", "step"]
+    assert [note.effect for note in case.notes] == ["record", "step"]
+
+
+def test_the_entry_of_an_effect_tells_the_step_that_led_to_it() -> None:
+    seen = Record("seen", {"a": "1"})
+    case = _case(
+        _flow(lambda d: Step((), "second"), second=lambda d: Step((seen,), "third"), third=_done)
+    )
+
+    proceed(case, _world(), NOW)
+
+    told = case.notes[0]
+    assert (told.effect, told.stage_before, told.stage_after) == ("record", "second", "third")
+    assert told.details == {"a": "1", "by_way_of": "first"}
+
+
+def test_what_waits_for_a_slot_is_told_where_its_step_led() -> None:
+    case = _case(_flow(lambda d: Step((ORDER,), "second"), second=_done))
+    proceed(case, _world(), NOW)
+
+    note_waiting(case)
+
+    (told,) = case.notes
+    assert (told.effect, told.stage_before, told.stage_after) == ("step", "first", "second")
+    assert told.details == {"effects": "Send:order"}
+
+
+def test_a_step_that_could_not_be_taken_whole_forgets_no_stage_on_the_way() -> None:
+    told = Tell("told", "ana", "text")
+    case = _case(_flow(lambda d: Step((), "second"), second=lambda d: Step((told, ORDER), "third")))
+
+    proceed(case, _world(unrenderable=True), NOW)
+
+    (parked,) = case.notes
+    assert (parked.effect, parked.stage_before) == ("park", "first")
 
 
 def test_a_send_is_an_intent_before_anything_else() -> None:

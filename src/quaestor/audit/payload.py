@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from quaestor.store.packing import pack
+
 __all__ = [
     "PAYLOAD_BYTES_MAX",
     "Payload",
@@ -36,9 +38,6 @@ PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
 
 _ZLIB, _SEALED = 1, 2
 _NONCE_BYTES = 12
-# Level 1 takes 17 us for an order of 3 kB and leaves 525 bytes; higher levels cost more than they
-# save.
-_ZLIB_LEVEL = 1
 
 
 class Retention(StrEnum):
@@ -120,11 +119,11 @@ def make_payload(
     if key is None:
         if retention is Retention.PERSONAL:
             raise ValueError("personal bytes are sealed under the key of a subject")
-        content = zlib.compress(plain, _ZLIB_LEVEL)
+        content = pack(plain)
         digest = hashlib.sha256(plain).digest()
         return Payload(entity, retention.value, digest, None, _ZLIB, len(plain), content)
     digest = key.name(plain)
-    content = key.seal(zlib.compress(plain, _ZLIB_LEVEL), digest)
+    content = key.seal(pack(plain), digest)
     return Payload(entity, retention.value, digest, key.subject, _SEALED, len(plain), content)
 
 

@@ -26,6 +26,7 @@ from quaestor.runtime.receiving import begin_children, wake_documents
 from quaestor.runtime.recording import Recorder
 from quaestor.runtime.saving import Flight, save_cases
 from quaestor.runtime.sending import Call, SystemLink
+from quaestor.runtime.stepping import note_waiting
 from quaestor.store import Connection
 
 __all__ = ["Advance", "Batch"]
@@ -90,6 +91,8 @@ class Advance:
             if pending:
                 await carry_out(connection, pending, batch.now)
         flights = [Flight(case, self._launch(batch, case)) for case in batch.cases]
+        for case in batch.cases:
+            note_waiting(case)
         kept = await save_cases(connection, flights, batch.now)
         held = {case.document.id for case in kept}
         for call in [call for call in batch.calls if call.case.document.id not in held]:

@@ -166,12 +166,13 @@ class Case:
         lists = (self.budget, self.notes, self.children, self.wakes, self.approvals)
         lengths = tuple(len(each) for each in lists)
         held = (self.stage, self.state, dict(self.intents), self.outcome, self.document, self.later)
-        return *held, self.adopted, lengths
+        return *held, self.adopted, tuple(self.passed), lengths
 
     def restore(self, snapshot: tuple[Any, ...]) -> None:
         """Back to the snapshot."""
         self.stage, self.state, self.intents, self.outcome, self.document = snapshot[:5]
-        self.later, self.adopted, lengths = snapshot[5:]
+        self.later, self.adopted, passed, lengths = snapshot[5:]
+        self.passed = list(passed)
         lists: tuple[list[Any], ...] = (
             self.budget,
             self.notes,
@@ -212,10 +213,17 @@ class Case:
         before: str | None = None,
         **more: Any,
     ) -> None:
-        """Remember a transition for the audit trail; the stage after is the case's own."""
-        self.notes.append(
-            Note(effect, outcome, self.stage if before is None else before, self.stage, **more)
-        )
+        """Remember a transition for the audit trail; the stage after is the case's own.
+
+        Stages that were passed and are in no entry yet are told by this one: without `before` it
+        is the last of them whose step led here.
+        """
+        passed, self.passed = self.passed, []
+        if before is None:
+            before = passed.pop() if passed else self.stage
+        if passed:
+            more["details"] = {**more.get("details", {}), "by_way_of": " ".join(passed)}
+        self.notes.append(Note(effect, outcome, before, self.stage, **more))
 
     @property
     def sending_row(self) -> IntentRow | None:

@@ -67,6 +67,7 @@ from quaestor.runtime.posting import (
 )
 from quaestor.runtime.restored import doubted, perhaps_posted, written_at
 from quaestor.runtime.state import SentIntent
+from quaestor.runtime.stepping import note_step, passes
 
 __all__ = ["FlowBroken", "Target", "World", "proceed"]
 
@@ -215,7 +216,7 @@ def _run_stage(case: Case, world: World, now: datetime) -> None:
 def _apply(
     case: Case, world: World, now: datetime, step: Step, *, by: str = "", actor: str = ""
 ) -> None:
-    before = case.stage
+    before, told = case.stage, len(case.notes)
     case.keep(steps=case.state.steps + 1)
     undo = case.snapshot()
     try:
@@ -243,39 +244,8 @@ def _apply(
     for arrived in used:
         heard = event_name(arrived.event).lower()
         case.note("event", heard, before=before, actor=arrived.event.by)
-    if not step.do and not by and not used and isinstance(step.next, str):
-        # Nothing took place but a decision to go on: the next entry says by way of which stages.
-        case.passed.append(before)
-        return
-    details = {"effects": " ".join(_label(effect) for effect in step.do)} if step.do else {}
-    if case.passed:
-        details["by_way_of"] = " ".join(case.passed)
-        case.passed = []
-    case.note(
-        "step",
-        _outcome_of(step),
-        before=before,
-        refusal=step.next.refusal if isinstance(step.next, Park) else None,
-        details=details,
-    )
-
-
-def _label(effect: Effect) -> str:
-    return f"{type(effect).__name__}:{effect.name}"
-
-
-def _outcome_of(step: Step) -> str:
-    match step.next:
-        case Await():
-            return "awaiting"
-        case Park():
-            return "parked"
-        case Done(outcome):
-            return f"done:{outcome}"
-        case Stay():
-            return "stays"
-        case _:
-            return "next"
+    if by or used or not passes(case, step, before, told):
+        note_step(case, step, before)
 
 
 def _go_on(case: Case, step: Step) -> None:
@@ -310,10 +280,18 @@ def _take_up(case: Case, world: World, now: datetime, effect: Effect) -> None:
         case Reserve() | Adjust() | Commit() | Relieve() | Release() | Consume():
             case.budget.append(effect)
         case Record(facts=facts):
-            case.note("record", "recorded", name=effect.name, details=facts)
+            case.note("record", "recorded", before=case.stage, name=effect.name, details=facts)
         case Tell(whom=whom, message=message, refusal=refusal):
             told = {"text": message}
-            case.note("tell", "told", name=effect.name, to=whom, refusal=refusal, details=told)
+            case.note(
+                "tell",
+                "told",
+                before=case.stage,
+                name=effect.name,
+                to=whom,
+                refusal=refusal,
+                details=told,
+            )
         case Send():
             _intend(case, world, now, effect)
         case Withdraw(name=name):

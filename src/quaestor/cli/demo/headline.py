@@ -42,7 +42,7 @@ def hops(found: Found, project: Project) -> Iterator[Hop]:
         clock.at("receive"),
     )
     yield "mapped", _mapped(found, project), ""
-    yield "validated", _validated(project), clock.at("step", "validating")
+    yield "validated", _validated(project), clock.at("reserve", "validating")
     for node in facts.budget:
         yield (
             "reserved",
