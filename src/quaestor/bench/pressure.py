@@ -100,6 +100,7 @@ class Pressure:
     start: Start
     window_s: float
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _worker: Process | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Pressure]:
@@ -126,15 +127,24 @@ class Pressure:
             )
             self.app = await stack.enter_async_context(app)
             await app.release(by="bench")
-            self._worker = await self._start_worker(project)
-            stack.push_async_callback(self._worker.stop, _STOP_S)
+            stack.push_async_callback(self.stop_worker)
+            await self.start_worker()
             self._numbers = {ENTITY: 1, OTHER_ENTITY: _FIRST_OF_OTHER}
             yield self
 
-    async def _start_worker(self, project: Path) -> Process:
-        arguments = ["work", "--project", str(project), "--data", str(self.folder), "--json"]
-        environment = {"QUAESTOR_DSN": self.server.dsn}
-        return await self.start("worker-1", [*arguments, "--log-json"], environment)
+    async def start_worker(self) -> None:
+        """The one worker, unless it is at work already."""
+        if self._worker is None:
+            project = str(self.folder / "project")
+            arguments = ["work", "--project", project, "--data", str(self.folder), "--json"]
+            environment = {"QUAESTOR_DSN": self.server.dsn}
+            self._worker = await self.start("worker-1", [*arguments, "--log-json"], environment)
+
+    async def stop_worker(self) -> None:
+        """What it had in hand is recorded before it ends."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.stop(_STOP_S)
 
     @asynccontextmanager
     async def other_ledger(self) -> AsyncIterator[None]:
@@ -167,7 +177,7 @@ class Pressure:
             drained_s=round(ended - began, 1),
             flows_per_s=round(count / (ended - began), 1),
             out_of_turn=round(statistics.median(away) / count, 4),
-            worker_memory_mb=round(peak_memory_mb(self._worker.pid), 1) if has_proc() else 0.0,
+            worker_memory_mb=round(self._peak_memory_mb(), 1),
             ordered=ends.get("ordered", 0),
             orders=counted.orders,
             at_once_max=counted.at_once_max,
@@ -201,6 +211,9 @@ class Pressure:
             await self._drained([OTHER_ENTITY])
             drained_s = clock() - began
         return Down(Pair(round(without, 1), round(under, 1)), round(drained_s, 1))
+
+    def _peak_memory_mb(self) -> float:
+        return peak_memory_mb(self._worker.pid) if self._worker and has_proc() else 0.0
 
     # --- parts ----------------------------------------------------------------------------------
 

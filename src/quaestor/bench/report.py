@@ -12,9 +12,17 @@ from quaestor.bench.growth import Held
 from quaestor.bench.load import percentile
 from quaestor.bench.pressure import Burst, Down, Pair
 from quaestor.bench.run import Measured
+from quaestor.bench.soak import Round
 from quaestor.bench.spending import Spending
 
-__all__ = ["as_object", "as_tables", "growth_table", "pressure_object", "pressure_table"]
+__all__ = [
+    "as_object",
+    "as_tables",
+    "growth_table",
+    "pressure_object",
+    "pressure_table",
+    "soak_table",
+]
 
 # Rows that come along once in a while: subtrees of the audit trail, heartbeats, releases.
 _SELDOM = 0.2
@@ -117,6 +125,21 @@ def pressure_table(burst: Burst, floods: Sequence[Pair], downs: Sequence[Down]) 
     table.add_row("drained after the system came back, s", "", f"{drained:.1f}", "", "")
     table.add_row("burst: out of turn, share of all", "", f"{burst.out_of_turn:.3f}", "", "")
     table.add_row("burst: worker's memory, MB", "", f"{burst.worker_memory_mb:.0f}", "", "")
+    return table
+
+
+def soak_table(found: Sequence[Round]) -> Table:
+    """Round by round; the claim beside that after the first one."""
+    table = _table("flows so far", "flows/s", "claim p50 ms", "of the first", "p99 ms", "work MB")
+    for each in found:
+        table.add_row(
+            f"{each.flows:,}",
+            f"{each.flows_per_s:.0f}",
+            f"{each.claim_p50_ms:.2f}",
+            f"{each.claim_p50_ms / found[0].claim_p50_ms:.2f}",
+            f"{each.claim_p99_ms:.2f}",
+            f"{each.work_bytes / 1024**2:.1f}",
+        )
     return table
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["bench", "bench_ledger"]
 
 _WINDOWS = 4
+_SOAK_ROUNDS = 6
 
 
 @command
@@ -45,6 +46,10 @@ def bench(
         typer.Option(min=1, help="Instead: so many at once, a flood, and a system that is down."),
     ] = None,
     pairs: Annotated[int, typer.Option(min=1, help="With --burst: pairs of windows.")] = 5,
+    soak: Annotated[
+        float | None,
+        typer.Option(min=1, help="Instead: so many seconds of load; is a claim slower after it?"),
+    ] = None,
     directory: Annotated[
         Path | None,
         typer.Option(help="Where the databases of the run lie; a temporary directory else."),
@@ -70,6 +75,8 @@ def bench(
             uvloop.run(_growth(folder, [0, *sorted(set(parked))], seconds / 2, output))
         elif burst:
             uvloop.run(_pressure(folder, burst, pairs, seconds / 4, output))
+        elif soak:
+            uvloop.run(_soak(folder, soak, output))
         else:
             uvloop.run(_bench(folder, plan, output))
 
@@ -134,6 +141,20 @@ async def _pressure(folder: Path, count: int, pairs: int, window_s: float, outpu
     output.say(pressure_table(burst, floods, downs))
     found = pressure_object(burst, floods, downs)
     output.result(found, good=found["ok"])
+
+
+async def _soak(folder: Path, seconds: float, output: Output) -> None:
+    from quaestor.bench.pressure import Pressure
+    from quaestor.bench.report import soak_table
+    from quaestor.bench.soak import Soak
+
+    async with (
+        _server(folder) as (server, start),
+        Pressure(folder, server, start, seconds).open() as pressure,
+    ):
+        found = await Soak(pressure, server.dsn).run(_SOAK_ROUNDS, seconds / _SOAK_ROUNDS)
+    output.say(soak_table(found))
+    output.result({"ok": True, "soak": found})
 
 
 @asynccontextmanager
