@@ -24,13 +24,17 @@ from quaestor.connectors.coupa.mapping import (
     read_requisition,
     read_withdrawal,
 )
-from quaestor.connectors.kit.contract import Delivered, Pulls
+from quaestor.connectors.kit.contract import Delivered, Manifest, Pulls
+from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.connectors.workday.config import WorkdayConfig
 from quaestor.connectors.workday.decisions import Decision, Unreadable, decided
+from quaestor.console.services import ActionFacts, ConsoleServices, SystemFacts
+from quaestor.console.serving import PREFIX, make_console
 from quaestor.flows.budget_reservation import BUDGET_RESERVATION
 from quaestor.flows.kit.flow import Flow
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
+from quaestor.gateway.server import Asgi
 from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
 from quaestor.model.event import Cancel, Decided
@@ -58,7 +62,7 @@ from quaestor.security.identity import TrustedIssuer
 from quaestor.store import Connection, Database
 from quaestor.store.deployment import Pinned, pin_deployment
 
-__all__ = ["FLOWS", "Application", "open_gateway"]
+__all__ = ["FLOWS", "Application", "console_beside", "open_gateway"]
 
 FLOWS: Mapping[tuple[str, int], Flow] = {
     (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER, BUDGET_RESERVATION)
@@ -369,6 +373,47 @@ async def _require_ours(project: Project, database: Database) -> None:
     deployment = project.settings.deployment
     wanted = Pinned(deployment.name, deployment.environment)
     await database.run(lambda connection: pin_deployment(connection, wanted))
+
+
+def console_beside(project: Project, services: Services, *, audit_key: bytes) -> dict[str, Asgi]:
+    """The pages for people, by where they stand beside the gateway of these services."""
+    console = make_console(
+        ConsoleServices(
+            database=services.database,
+            deployment=project.settings.deployment.name,
+            environment=services.environment,
+            trusted=services.trusted,
+            # Derived, so that a session holds at all gateways of a deployment.
+            session_key=hmac.digest(audit_key, b"quaestor/console/session", "sha256"),
+            systems=tuple(_system_facts(project)),
+            zones={id_: entity.time_zone for id_, entity in project.entities.items()},
+        )
+    )
+    return {"/": console, PREFIX: console}
+
+
+def _system_facts(project: Project) -> Iterator[SystemFacts]:
+    """What the project says of its systems; no secret is read for it."""
+    kinds = connector_kinds(project.path)
+    for name, settings in project.settings.systems.items():
+        kind = kinds.get(settings.connector)
+        manifest = kind.manifest if kind else Manifest("none", "no connector")
+        yield SystemFacts(
+            name,
+            manifest.title,
+            simulated=settings.simulate,
+            observed=project.settings.mode_of(name) == "observe",
+            actions=tuple(
+                ActionFacts(
+                    action,
+                    str(promise.guarantee),
+                    promise.settle_s if settings.settle_s is None else settings.settle_s,
+                    settings.resend,
+                )
+                for action, promise in manifest.actions.items()
+            ),
+            streams=manifest.streams,
+        )
 
 
 def _reads_of(project: Project) -> ProjectReads:

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from quaestor.app import FLOWS, open_gateway
+from quaestor.app import FLOWS, console_beside, open_gateway
 from quaestor.connectors.kit.contract import ActionGuarantee, Guarantee
 from quaestor.gateway.server import listen, serve
 from quaestor.gateway.services import GatewayLimits, Services
@@ -148,10 +148,11 @@ async def gateway_on(
         loaded, database.dsn, audit_key=AUDIT_KEY, trusted=(_ISSUER.trusted,)
     ) as opened:
         services = change(replace(opened, limits=limits or opened.limits))
+        beside = console_beside(loaded, services, audit_key=AUDIT_KEY)
         with listen("127.0.0.1", 0) as listening:
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             serving = asyncio.create_task(
-                serve(services, listening, stop, shutdown_s=2, ready=ready.set)
+                serve(services, listening, stop, shutdown_s=2, ready=ready.set, beside=beside)
             )
             await asyncio.wait_for(ready.wait(), 10)
             connector = aiohttp.TCPConnector(limit=0)

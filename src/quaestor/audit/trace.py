@@ -18,7 +18,7 @@ from quaestor.audit.exchange import WireExchange, read_exchange
 from quaestor.audit.payload import Payload, PayloadUnreadable, SubjectKey, open_payload
 from quaestor.audit.subjects import SubjectErased, Subjects, WrappingKeyMissing
 
-__all__ = ["STEPS_MAX", "Attachment", "Step", "Trace", "trace"]
+__all__ = ["STEPS_MAX", "Attachment", "Lead", "Step", "Trace", "leads", "trace"]
 
 STEPS_MAX = 5000
 
@@ -134,6 +134,23 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.json.encode(self).decode()
 
 
+class Lead(msgspec.Struct, frozen=True):
+    """What a number leads to, and as what it was found; no document for what has none yet."""
+
+    correlation_id: str
+    how: str
+    document_id: int | None
+
+
+async def leads(connection: asyncpg.Connection, asked: str) -> tuple[Lead, ...]:
+    """Where a number leads, the likeliest first; see `trace` for what it may be."""
+    number = int(asked) if asked.isascii() and asked.isdecimal() else None
+    if number is not None and number > _BIGINT_MAX:
+        number = None
+    rows = await connection.fetch(_RESOLVE, asked, number)
+    return tuple(Lead(row["correlation_id"], row["how"], row["document_id"]) for row in rows)
+
+
 async def trace(
     connection: asyncpg.Connection, asked: str, *, subjects: Subjects | None = None
 ) -> Trace | None:
@@ -143,21 +160,18 @@ async def trace(
     Row-level security decides what is seen. With `subjects` people are named and sealed payloads
     are opened: only for those who may.
     """
-    number = int(asked) if asked.isascii() and asked.isdecimal() else None
-    if number is not None and number > _BIGINT_MAX:
-        number = None
-    found = await connection.fetch(_RESOLVE, asked, number)
+    found = await leads(connection, asked)
     if not found:
         return None
-    correlation_id = found[0]["correlation_id"]
+    correlation_id = found[0].correlation_id
     rows = await connection.fetch(_ENTRIES, correlation_id, STEPS_MAX + 1)
     reader = _Reader(connection, subjects)
     steps = await reader.steps(rows[:STEPS_MAX])
-    others = dict.fromkeys(row["correlation_id"] for row in found)
+    others = dict.fromkeys(lead.correlation_id for lead in found)
     del others[correlation_id]
     return Trace(
         asked=asked,
-        matched=found[0]["how"],
+        matched=found[0].how,
         correlation_id=correlation_id,
         document_ids=tuple(
             dict.fromkeys(step.document_id for step in steps if step.document_id is not None)

@@ -94,7 +94,7 @@ async def _serve(
     port: int,
     output: Output,
 ) -> None:
-    from quaestor.app import open_gateway
+    from quaestor.app import console_beside, open_gateway
     from quaestor.gateway.server import listen
     from quaestor.gateway.server import serve as answer
 
@@ -112,7 +112,7 @@ async def _serve(
     url = f"http://{address}:{listening.getsockname()[1]}"
 
     def ready() -> None:
-        output.say(f"the gateway answers at {url}, process {os.getpid()}")
+        output.say(f"the gateway answers at {url}, process {os.getpid()}; pages: {url}/console/")
         output.result({"url": url, "pid": os.getpid()})
 
     with listening:
@@ -124,4 +124,7 @@ async def _serve(
             simulated=opened.running.systems if opened.running is not None else None,
         ) as services:
             shutdown_s = project.settings.deployment.shutdown_s
-            await answer(services, listening, stop, shutdown_s=shutdown_s, ready=ready)
+            beside = console_beside(project, services, audit_key=audit_key)
+            await answer(
+                services, listening, stop, shutdown_s=shutdown_s, ready=ready, beside=beside
+            )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
 
 import structlog
 import uvicorn
@@ -16,9 +17,11 @@ from quaestor.gateway.serving import make_app
 from quaestor.gateway.webhooks import forget_deliveries
 from quaestor.store.errors import StoreError
 
-__all__ = ["listen", "serve"]
+__all__ = ["Asgi", "listen", "serve"]
 
 _log = structlog.get_logger(__name__)
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 10
@@ -63,10 +66,14 @@ async def serve(
     *,
     shutdown_s: float,
     ready: Callable[[], None] = lambda: None,
+    beside: Mapping[str, Asgi] | None = None,
 ) -> None:
-    """Answer requests until `stop` is set; what is under way then has `shutdown_s` to finish."""
+    """Answer requests until `stop` is set; what is under way then has `shutdown_s` to finish.
+
+    `beside` has other applications of this address, by the first segment of their paths (`/x`).
+    """
     config = uvicorn.Config(
-        make_app(services),
+        _with_others(make_app(services), beside or {}),
         http="httptools",
         ws="none",
         lifespan="off",
@@ -89,6 +96,16 @@ async def serve(
         for task in (stopping, tidying):
             task.cancel()
         await asyncio.gather(stopping, tidying, return_exceptions=True)
+
+
+def _with_others(app: Asgi, others: Mapping[str, Asgi]) -> Asgi:
+    """Each request to the application whose path it is, else to `app`."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        first = "/" + scope["path"].split("/", 2)[1] if scope["type"] == "http" else ""
+        await others.get(first, app)(scope, receive, send)
+
+    return answer
 
 
 async def _tidy(services: Services) -> None:

@@ -106,6 +106,8 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("limit_out_of_range", "operator", "The number of items is not within the limit."),
     ("cursor_invalid", "operator", "The cursor is not one of ours for this list."),
     ("overloaded", "operator", "The gateway has its hands full; come again."),
+    ("form_foreign", "operator", "The form does not come from a page of this console."),
+    ("session_too_large", "operator", "The token names more entities than a browser keeps."),
     ("rate_limited", "operator", "This caller asks too much at once; come again later."),
     ("not_ready", "operator", "The gateway cannot serve yet."),
     ("commit_unknown", "operator", "Whether it was stored is not known; ask with the same key."),

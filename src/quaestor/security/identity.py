@@ -53,7 +53,7 @@ class Caller(msgspec.Struct, frozen=True):
     """Who calls: `subject` is a person or a system, `client` the program it uses.
 
     `entities` are the legal entities it may act for, `environment` the kind of deployment that
-    the token was made for.
+    the token was made for. `expires_s` is the Unix time until which the token is good.
     """
 
     subject: str
@@ -61,6 +61,7 @@ class Caller(msgspec.Struct, frozen=True):
     scopes: frozenset[str]
     entities: frozenset[str]
     environment: str
+    expires_s: int
 
 
 class TrustedIssuer(msgspec.Struct, frozen=True):
@@ -190,6 +191,7 @@ def _caller(claims: Mapping[str, Any], issuer: TrustedIssuer, now_s: int) -> Cal
         scopes=_texts(scopes),
         entities=_texts(claims.get("entities", [])),
         environment=_text(claims.get("environment", "unknown")),
+        expires_s=expires,
     )
 
 

@@ -1,0 +1,90 @@
+"""Whether a trace is whole: every stage follows from the one before, every send has its end,
+every step has its place in the tree. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from quaestor.audit.trace import Step, Trace
+from quaestor.console.timeline import Doubt
+
+__all__ = ["Completeness", "completeness"]
+
+_SHOWN_MAX = 5
+
+
+class Completeness(msgspec.Struct, frozen=True):
+    """`state` is `whole`, `open` where something is still under way, or `broken`.
+
+    `sealed` of `steps` have their place in the tree; `remarks` name what is missing.
+    """
+
+    state: str
+    steps: int
+    sealed: int
+    remarks: tuple[str, ...]
+
+
+def completeness(trace: Trace, doubts: Sequence[Doubt] = ()) -> Completeness:
+    """How whole the trace is, and what is missing; `doubts` are those of its timeline."""
+    steps = trace.steps
+    broken = [*_missing_stages(steps), *_missing_content(steps)]
+    if trace.truncated:
+        broken.append(f"Only the first {len(steps):,} steps are read.")
+    waiting = [*_open_sends(steps)]
+    waiting += [
+        f"What step {doubt.first} sent is perhaps applied in {doubt.lane.name}."
+        for doubt in doubts
+        if doubt.until is None
+    ]
+    unsealed = sum(step.leaf is None for step in steps)
+    if unsealed:
+        waiting.append(f"{unsealed:,} of the newest steps wait for their place in the tree.")
+    remarks = [*broken, *waiting]
+    if len(remarks) > _SHOWN_MAX:
+        remarks[_SHOWN_MAX:] = [f"And {len(remarks) - _SHOWN_MAX:,} more."]
+    state = "broken" if broken else "open" if waiting else "whole"
+    return Completeness(state, len(steps), len(steps) - unsealed, tuple(remarks))
+
+
+def _missing_stages(steps: Sequence[Step]) -> Iterator[str]:
+    """A step begins in a stage that an earlier entry of its document ended in."""
+    ended: dict[int | None, set[str]] = {}
+    for number, step in enumerate(steps, 1):
+        known = ended.setdefault(step.document_id, set())
+        if step.erased:
+            # What it said is gone; that it was there is proved by its leaf.
+            known.add("")
+            continue
+        if step.effect == "step":
+            passed = step.details.get("by_way_of", "").split()
+            begins = passed[0] if passed else step.stage_before
+            if begins and known and begins not in known and "" not in known:
+                yield f"Before step {number} the stage {begins} has no beginning."
+            known.clear()
+        if step.stage_after:
+            known.add(step.stage_after)
+
+
+def _missing_content(steps: Sequence[Step]) -> Iterator[str]:
+    for number, step in enumerate(steps, 1):
+        if any(each.state == "missing" for each in step.wire):
+            yield f"What step {number} refers to is missing."
+        if any(each.state == "unreadable" for each in step.wire):
+            yield f"What step {number} refers to cannot be read."
+
+
+def _open_sends(steps: Sequence[Step]) -> Iterator[str]:
+    """A send that began and has not been answered, lost or resolved."""
+    begun: dict[tuple[int | None, str], int] = {}
+    for number, step in enumerate(steps, 1):
+        key = step.document_id, step.system
+        if step.effect == "send" and step.outcome == "begun":
+            begun[key] = number
+        elif step.effect in ("send", "look", "resolve"):
+            begun.pop(key, None)
+    for (_, system), number in begun.items():
+        yield f"The send to {system} that began in step {number} has no outcome yet."

@@ -1,0 +1,181 @@
+"""The worklist: what is broken, why, how much money hangs on it, who owns it, what clears it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from quaestor.console.advice import next_step
+from quaestor.console.asking import Ask, Go, Page, Refused, Reply, at_most
+from quaestor.console.causes import Cause, cause_of
+from quaestor.console.reading import documents_by_id, glance
+from quaestor.flows.kit.step import Park
+from quaestor.model.refusal import REFUSALS
+from quaestor.security.authorization import Scope
+from quaestor.store import Connection
+
+__all__ = ["WORK", "Group", "Parked", "grouped"]
+
+_OWNERS = ("finance", "operator", "requester")
+_PARKED = """
+select d.id, d.type, d.entity, w.parked, w.parked_at
+from quaestor.work w join quaestor.document d on d.id = w.document_id
+where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
+  and ($2::text is null or w.entity = $2)
+order by w.parked_at, d.id limit $3
+"""
+_BODIES = """
+select d.id, b.body
+from quaestor.document d join lateral (
+    select body from quaestor.document_body b
+    where b.document_id = d.id order by b.version desc limit 1
+) b on true
+where d.id = any($1::bigint[])
+"""
+_RUNNING = """
+select count(*) as count, min(due_at) as due_at from quaestor.work
+where due_at is not null and parked_at is null
+"""
+_park = msgspec.json.Decoder(Park)
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """A document that waits for a person."""
+
+    document: int
+    type: str
+    entity: str
+    park: Park
+    at: datetime
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Documents that wait for one cause, the oldest first."""
+
+    cause: Cause
+    meaning: str
+    next: str
+    ways_out: tuple[str, ...]
+    documents: tuple[int, ...]
+    entities: tuple[str, ...]
+    oldest: datetime
+
+    @property
+    def count(self) -> int:
+        """How many wait."""
+        return len(self.documents)
+
+
+def grouped(parked: Sequence[Parked]) -> list[Group]:
+    """One group per cause: the one that holds up the most first, then the oldest."""
+    causes: dict[str, Cause] = {}
+    members: dict[str, list[Parked]] = {}
+    for each in parked:
+        cause = cause_of(each.park.owner, each.park.refusal, each.type)
+        causes[cause.fingerprint] = cause
+        members.setdefault(cause.fingerprint, []).append(each)
+    groups = [_group(causes[fingerprint], found) for fingerprint, found in members.items()]
+    return sorted(groups, key=lambda group: (-group.count, group.oldest))
+
+
+def _group(cause: Cause, members: Sequence[Parked]) -> Group:
+    kind = REFUSALS.get(cause.code)
+    return Group(
+        cause=cause,
+        # A code of an earlier release may have left the table; the documents stay.
+        meaning=kind.meaning if kind is not None else "",
+        next=next_step(cause.code, cause.owner),
+        ways_out=tuple(dict.fromkeys(way for each in members for way in each.park.ways_out)),
+        documents=tuple(each.document for each in members),
+        entities=tuple(sorted({each.entity for each in members})),
+        oldest=min(each.at for each in members),
+    )
+
+
+async def _work(ask: Ask, connection: Connection) -> Reply | Go:
+    limits = ask.services.limits
+    owner = ask.query.get("owner") or None
+    entity = ask.query.get("entity") or None
+    if owner is not None and owner not in _OWNERS:
+        raise Refused(404, "not_found")
+    rows = await connection.fetch(_PARKED, owner, entity, limits.causes_rows_max + 1)
+    parked = [
+        Parked(row["id"], row["type"], row["entity"], _park.decode(row["parked"]), row["parked_at"])
+        for row in rows[: limits.causes_rows_max]
+    ]
+    groups = grouped(parked)
+    running = await connection.fetchrow(_RUNNING)
+    shows = {
+        "groups": groups,
+        "count": len(parked),
+        "is_cut": len(rows) > limits.causes_rows_max,
+        "owner": owner,
+        "entity": entity,
+        "owners": _OWNERS,
+        "entities": sorted(ask.caller.entities),
+        "running": running,
+    }
+    fingerprint = ask.query.get("cause")
+    if fingerprint:
+        return await _cause(ask, connection, fingerprint, shows, groups)
+    shows["sums"] = await _sums(connection, groups, limits.summed_max)
+    return Reply("work.html", shows, refreshable=True)
+
+
+async def _cause(
+    ask: Ask,
+    connection: Connection,
+    fingerprint: str,
+    shows: Mapping[str, Any],
+    groups: Sequence[Group],
+) -> Reply:
+    """The documents of one cause. Nothing waits for it any more: that is said, and not an error."""
+    per_page = ask.services.limits.rows_per_page
+    group = next((each for each in groups if each.cause.fingerprint == fingerprint), None)
+    if group is None:
+        return Reply("cause_gone.html", {**shows, "fingerprint": fingerprint})
+    first = min(at_most(ask.query.get("from"), 1), group.count)
+    ids = group.documents[first - 1 : first - 1 + per_page]
+    found = {
+        **shows,
+        "group": group,
+        "documents": await documents_by_id(connection, ids),
+        "first": first,
+        "last": first + len(ids) - 1,
+        "previous": max(1, first - per_page) if first > 1 else None,
+        "following": first + per_page if first + per_page <= group.count else None,
+        "sums": await _sums(connection, [group], ask.services.limits.summed_max),
+    }
+    return Reply("cause.html", found, refreshable=True)
+
+
+async def _sums(
+    connection: Connection, groups: Sequence[Group], summed_max: int
+) -> dict[str, dict[str, Decimal]]:
+    """What hangs on each cause, by currency; the smallest causes first, as far as `summed_max`
+    documents reach.
+    """
+    found: dict[str, dict[str, Decimal]] = {}
+    of: dict[int, str] = {}
+    for group in sorted(groups, key=lambda group: group.count):
+        if len(of) + group.count <= summed_max:
+            found[group.cause.fingerprint] = {}
+            of |= dict.fromkeys(group.documents, group.cause.fingerprint)
+    for row in await connection.fetch(_BODIES, list(of)) if of else ():
+        body, sums = glance(row["body"]), found[of[row["id"]]]
+        with suppress(InvalidOperation):
+            sums[body.currency] = sums.get(body.currency, Decimal(0)) + Decimal(body.total)
+    return found
+
+
+WORK = Page(
+    "/console/work",
+    _work,
+    (Scope.WORKLIST_READ, Scope.WORKLIST_ACT),
+    query=("owner", "entity", "cause", "from"),
+)
