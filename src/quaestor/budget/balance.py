@@ -66,9 +66,12 @@ class LedgerEntry(msgspec.Struct, frozen=True):
 
 
 class BudgetLoad(msgspec.Struct, frozen=True):
-    """The budget of one node changes by `change` to what `system` says, true at `as_of`."""
+    """The budget of one node becomes the `amount` that `system` states, true at `as_of`; by
+    `change` more than before.
+    """
 
     node: str
+    amount: Decimal
     change: Decimal
     as_of: datetime
     system: str
@@ -104,7 +107,7 @@ def loaded(balances: Mapping[str, Balance], loads: Iterable[BudgetLoad]) -> Mapp
     after = dict(balances)
     for load in loads:
         was = after[load.node]
-        node = msgspec.structs.replace(was.node, amount=was.node.amount + load.change)
+        node = msgspec.structs.replace(was.node, amount=load.amount)
         after[load.node] = msgspec.structs.replace(was, node=node, as_of=load.as_of)
     return after
 

@@ -230,7 +230,7 @@ def _loads(
             continue
         change = each.amount - was.node.amount
         if change >= 0 or each.amount >= was.stands.pre + was.stands.enc + was.stands.act:
-            loads.append(BudgetLoad(each.node, change, each.as_of, each.system))
+            loads.append(BudgetLoad(each.node, each.amount, change, each.as_of, each.system))
         elif needed.get(each.node, ZERO) > 0:
             cut.append(each.node)
     return tuple(loads), tuple(cut)

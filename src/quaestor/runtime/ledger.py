@@ -122,8 +122,7 @@ def _evidence(decision: BudgetDecision) -> dict[str, str]:
         details["short"] = "; ".join(short)
     if decision.loads:
         loads = (
-            f"{each.node}: by {each.change:+f} to what {each.system} states, "
-            f"as of {each.as_of.isoformat()}"
+            f"{each.node}: {each.amount}, {each.system} as of {each.as_of.isoformat()}"
             for each in decision.loads
         )
         details["budget"] = "; ".join(loads)
