@@ -10,8 +10,9 @@ import pytest
 from quaestor.budget.balance import Balance
 from quaestor.connectors.coupa.mapping import Mapped, read_requisition
 from quaestor.connectors.kit.contract import Applied
-from quaestor.flows.kit.dossier import Document
+from quaestor.flows.kit.dossier import Answered, Document
 from quaestor.flows.kit.effects import Record
+from quaestor.flows.kit.reads import EntityBook
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.model.canonical import content_hash
 from quaestor.model.employee import Directory
@@ -65,8 +66,18 @@ def a_driver(project: Project, requisition: Requisition) -> FlowDriver:
 
 
 def ordered(driver: FlowDriver) -> list[PurchaseOrder]:
-    """Run to the end; every order is applied as it was sent."""
+    """Run to the end; planning states what the folder says, each order is applied as sent."""
     driver.start()
+    while driver.asking:
+        node = next(iter(driver.asking)).removeprefix("budget/")
+        budget = driver.balances[node].node
+        entity = driver.reads[EntityBook].entities[budget.entity]
+        value = {
+            "mode": "gross",
+            "currency": entity.base_currency,
+            "budget": f"{budget.amount:f}",
+        }
+        driver.hears(Answered(value, driver.now, driver.now))
     while driver.sending is not None:
         driver.answer(Applied(f"450000000{len(driver.sent)}"))
     return [send.order for send in driver.sent if send.order is not None]

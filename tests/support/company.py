@@ -28,6 +28,7 @@ from quaestor.runtime.pulling import Puller
 from quaestor.runtime.receiving import tell_document
 from quaestor.store.epoch import establish_epoch
 from tests.support.database import TestDatabase
+from tests.support.file_only import with_own_budgets
 
 __all__ = ["BEN", "CARLA", "Company", "a_company", "headline"]
 
@@ -209,6 +210,7 @@ async def a_company(
     """Everything at work. `people` replaces a text of the directory by another."""
     shutil.copytree(EXAMPLE, folder)
     (folder / "quaestor.toml").write_text(_SETTINGS, encoding="utf-8")
+    with_own_budgets(folder)
     directory = folder / "directory" / "people.yaml"
     directory.write_text(directory.read_text(encoding="utf-8").replace(*people, 1), "utf-8")
     owner = await database.connect()

@@ -1,7 +1,7 @@
 """The example project without its procurement and approval systems.
 
 Documents and decisions come as files or over HTTP, and SAP alone is sent to: for tests of what is
-behind the door, which neither pull nor hand anything over.
+behind the door, which neither pull nor hand anything over. Budgets are our own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-__all__ = ["EXAMPLE", "file_only", "file_only_example", "file_only_settings"]
+__all__ = ["EXAMPLE", "file_only", "file_only_example", "file_only_settings", "with_own_budgets"]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "it-hardware"
 _SYSTEMS = """\
@@ -48,7 +48,16 @@ def file_only(folder: Path) -> Path:
     """A copy of the example made so, as `folder`."""
     shutil.copytree(EXAMPLE, folder)
     (folder / "quaestor.toml").write_text(file_only_settings(), encoding="utf-8")
+    with_own_budgets(folder)
     return folder
+
+
+def with_own_budgets(folder: Path) -> None:
+    """In this copy of the example no planning system states the budgets."""
+    budgets = folder / "policies" / "budget.yaml"
+    lines = budgets.read_text(encoding="utf-8").splitlines(keepends=True)
+    ours = [line for line in lines if not line.startswith(("source:", "mode:", "max_age_s:"))]
+    budgets.write_text("".join(ours), encoding="utf-8")
 
 
 @cache
