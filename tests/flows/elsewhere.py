@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from quaestor.budget.keys import BudgetPolicy
+from quaestor.budget.stating import BudgetSource
 from quaestor.connectors.kit.contract import Applied, Rejected
+from quaestor.flows.kit.dossier import Answered
 from quaestor.flows.kit.effects import Send
 from quaestor.flows.kit.reads import Routing
 from quaestor.flows.kit.step import Await
@@ -12,19 +15,27 @@ from quaestor.model.approval import Verdict
 from quaestor.model.event import Decided
 from quaestor.model.refusal import refuse
 from quaestor.model.requisition import Requisition
-from tests.flows.world import NOW, a_driver, evidence
+from tests.flows.world import NODE_100, NOW, a_driver, evidence
 from tests.support.flow_driver import FlowDriver
 
-__all__ = ["Elsewhere", "decided_there", "driver_with_platform"]
+__all__ = ["Elsewhere", "decided_there", "driver_with_planning", "driver_with_platform"]
 
 ROUTING = Routing(
     asks=frozenset({"workday"}), takes_back=frozenset({"workday"}), reports_to=frozenset({"coupa"})
 )
 
 
-def driver_with_platform(requisition: Requisition, budget: str = "1000.00") -> FlowDriver:
+def driver_with_platform(requisition: Requisition) -> FlowDriver:
     """Its decider works in a system of his own, and its source takes reports."""
-    return a_driver(requisition, budget=budget, routing=ROUTING)
+    return a_driver(requisition, routing=ROUTING)
+
+
+def driver_with_planning(requisition: Requisition) -> FlowDriver:
+    """And another system states its budgets."""
+    driver = driver_with_platform(requisition)
+    source = BudgetSource("planning", 600, {NODE_100: None})
+    driver.reads = {**driver.reads, BudgetPolicy: BudgetPolicy(source=source)}
+    return driver
 
 
 def decided_there(
@@ -70,18 +81,23 @@ class Elsewhere:
         """What is being sent arrives and is answered."""
         driver.answer(self.take(driver.sent[-1]))
 
-    def settle(self, driver: FlowDriver) -> None:
-        """The same, and the document is not looked at yet."""
-        driver.settles(self.take(driver.sent[-1]))
+    def settle(self, driver: FlowDriver) -> bool:
+        """What the document waits for outside is answered well, and it is not looked at yet."""
+        if driver.asking:
+            plan = {"mode": "gross", "currency": "EUR", "budget": "1000.00"}
+            driver.learns(Answered(plan, driver.now, driver.now))
+        elif driver.sending is not None:
+            driver.settles(self.take(driver.sent[-1]))
+        else:
+            return False
+        return True
 
     def finish(self, driver: FlowDriver) -> None:
         """Everything goes well from here: sends are answered, the open request is granted."""
         while True:
-            if driver.sending is not None:
-                self.answer(driver)
-            elif driver.moves():
+            if self.settle(driver) or driver.moves():
                 continue
-            elif isinstance(driver.waiting, Await):
+            if isinstance(driver.waiting, Await):
                 request = driver.open_requests[-1]
                 body: Requisition = driver.document.body
                 driver.deliver(decided_there(self.requests[request], body))

@@ -15,7 +15,7 @@ import pytest
 from quaestor.flows.dismissing import DISMISSED
 from quaestor.flows.kit.step import Await
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
-from tests.flows.elsewhere import Elsewhere, decided_there, driver_with_platform
+from tests.flows.elsewhere import Elsewhere, decided_there, driver_with_planning
 from tests.flows.world import a_line, a_requisition, as_document, cancel, changed
 from tests.support.flow_driver import FlowDriver
 
@@ -60,6 +60,7 @@ def is_ordered_and_cancelled(driver: FlowDriver, elsewhere: Elsewhere) -> None:
 ORDERED, KEPT, CANCELLED = ("ordered", 3), ("state_forbids_change", 1), ("cancelled", 1)
 ROWS: list[tuple[str, Way, tuple[str, int]]] = [
     ("validating", is_approved, ORDERED),
+    ("budgeting", is_approved, ORDERED),
     ("reserving", is_approved, ORDERED),
     ("approving", is_approved, ORDERED),
     ("asking", is_approved, ORDERED),
@@ -88,11 +89,9 @@ IDS = [stage for stage, _, _ in ROWS]
 
 def at(stage: str, way: Way) -> tuple[FlowDriver, Elsewhere]:
     """The document where this stage runs next, and nothing is being sent."""
-    driver, elsewhere, gone = driver_with_platform(FIRST), Elsewhere(), False
+    driver, elsewhere, gone = driver_with_planning(FIRST), Elsewhere(), False
     while driver.stage != stage or driver.sending is not None:
-        if driver.sending is not None:
-            elsewhere.settle(driver)
-        elif not driver.moves():
+        if not elsewhere.settle(driver) and not driver.moves():
             assert isinstance(driver.waiting, Await), f"{driver.waiting}, and never at {stage}"
             assert not gone, f"this way leads past {stage}"
             way(driver, elsewhere)
@@ -182,11 +181,9 @@ def test_a_cancellation_while_an_outcome_is_unknown_finds_out_and_leaves_nothing
 
 def sending(name: str, way: Way) -> tuple[FlowDriver, Elsewhere]:
     """The document while this send has no answer."""
-    driver, elsewhere, gone = driver_with_platform(FIRST), Elsewhere(), False
+    driver, elsewhere, gone = driver_with_planning(FIRST), Elsewhere(), False
     while driver.sending != name:
-        if driver.sending is not None:
-            elsewhere.settle(driver)
-        elif not driver.moves():
+        if not elsewhere.settle(driver) and not driver.moves():
             assert not gone, f"{name} was never sent this way"
             way(driver, elsewhere)
             gone = True

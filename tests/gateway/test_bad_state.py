@@ -1,8 +1,8 @@
 """Bad input on what stands: specs 3.4, and of 3.1 and 3.2 what asks for a document or a key.
 
 The exact status and code, and nothing stored by it. A row each. N5 needs two at once and stands in
-test_idempotency. Not there yet: steps of our own (N50 before one's turn), copies (N52), receipts (N53
-to N55), and decisions in bulk (N60).
+test_idempotency. Not there yet: steps of our own (N50 before one's turn), copies (N52), receipts
+(N53 to N55), and decisions in bulk (N60).
 """
 
 from __future__ import annotations

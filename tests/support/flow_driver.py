@@ -120,9 +120,13 @@ class FlowDriver:
             self._resolve(name, result)
 
     def hears(self, result: Answered | Refused) -> None:
+        """The oldest open question is answered, and the document goes on."""
+        self.learns(result)
+        self._run()
+
+    def learns(self, result: Answered | Refused) -> None:
         """The oldest open question is answered."""
         self.results[self.asking.pop(next(iter(self.asking))).name] = result
-        self._run()
 
     def left_the_wire(self) -> None:
         """The first byte of the pending send left, and no answer came: perhaps applied."""
