@@ -342,6 +342,7 @@ async def test_a_good_installation_is_found_good() -> None:
         ("network", True),
         ("credentials", True),
         ("budgets", True),
+        ("fields", True),
     ]
 
 

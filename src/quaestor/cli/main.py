@@ -14,10 +14,11 @@ from quaestor.cli.about import migrate, schemas, version
 from quaestor.cli.acting import cancel, retry
 from quaestor.cli.audit import audit
 from quaestor.cli.bench import bench, bench_ledger
+from quaestor.cli.connector import connector
 from quaestor.cli.demo.command import demo
 from quaestor.cli.init import init
 from quaestor.cli.observe import observe
-from quaestor.cli.project import connector, project, release
+from quaestor.cli.project import project, release
 from quaestor.cli.recover import recover
 from quaestor.cli.serve import serve
 from quaestor.cli.simulator import simulator

@@ -1,33 +1,23 @@
-"""Project folders: `quaestor project check`, `quaestor release`, `quaestor connector check`."""
+"""Project folders: `quaestor project check` and `quaestor release`."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from quaestor.cli.output import Json, Output, command
 from quaestor.cli.place import AuditKey, Data, Dsn, ProjectDir, open_place
 
-if TYPE_CHECKING:
-    from quaestor.connectors.kit.contract import Probe
-    from quaestor.project.project import Project
-
-__all__ = ["connector", "project", "release"]
+__all__ = ["project", "release"]
 
 project = typer.Typer(help="Project folders.", no_args_is_help=True)
-connector = typer.Typer(help="Systems as configured.", no_args_is_help=True)
 
 
 @project.callback()
 def _project_group() -> None:
-    """Keeps `check` a sub-command, although it is the only one."""
-
-
-@connector.callback()
-def _connector_group() -> None:
     """Keeps `check` a sub-command, although it is the only one."""
 
 
@@ -87,56 +77,3 @@ def release(
         published = asyncio.run(publish())
     output.say(f"released {published}")
     output.result({"release": published})
-
-
-@connector.command("check")
-@command
-def connector_check(
-    project: Annotated[
-        Path, typer.Option("--project", envvar="QUAESTOR_PROJECT", help="Project folder.")
-    ],
-    only: Annotated[str, typer.Option("--system", help="This system alone.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Network, credentials, rights and fields of each system, each with the cure on its side.
-
-    For a system that the project simulates, a simulator is started for the moment.
-    """
-    from rich.table import Table
-
-    from quaestor.project.load import load_project
-
-    output = Output(as_json=as_json)
-    found = asyncio.run(_probe(load_project(project), only))
-    table = Table(box=None, pad_edge=False)
-    for title in ("system", "", "checked", "detail", "cure"):
-        table.add_column(title, no_wrap=title in ("system", ""), overflow="fold")
-    for name, probes in found.items():
-        for probe in probes:
-            verdict = "good" if probe.good else "NOT GOOD"
-            table.add_row(name, verdict, probe.name, probe.detail, "" if probe.good else probe.fix)
-    output.say(table if found else "There is no system that could be asked.")
-    is_good = all(probe.good for probes in found.values() for probe in probes)
-    output.result({"ok": is_good, "systems": found}, good=is_good)
-
-
-async def _probe(loaded: Project, only: str) -> dict[str, tuple[Probe, ...]]:
-    from contextlib import AsyncExitStack
-
-    from quaestor.connectors.kit.running import simulator_of
-    from quaestor.project.systems import open_systems, reached_kinds
-
-    async with AsyncExitStack() as stack:
-        simulated = {}
-        for name in reached_kinds(loaded):
-            settings = loaded.settings.systems[name]
-            if settings.simulate:
-                own = settings.simulator.own
-                simulator = simulator_of(settings.connector, options=own, project=loaded.path)
-                simulated[name] = await stack.enter_async_context(simulator)
-        found = {}
-        for name, system in open_systems(loaded, simulated).items():
-            stack.push_async_callback(system.wire.close)
-            if only in ("", name):
-                found[name] = await system.connector.check()
-        return found

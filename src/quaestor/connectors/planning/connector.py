@@ -38,6 +38,7 @@ __all__ = ["KIND", "PlanningConnector"]
 
 _ACCEPT = (("Accept", "application/json"),)
 _NETWORK_FIX = "Open the way to the planning service from here, and check base_url."
+_FIELDS_FIX = "Answer GET /budgets/… as openapi.yaml says: 404 with code budget_not_found."
 _AUTH_FIX = "Give the token of a client of the planning service that may read budgets."
 
 
@@ -60,7 +61,7 @@ class PlanningConnector:
         return MANIFEST
 
     async def check(self) -> tuple[Probe, ...]:
-        """Network and credentials, each with what to do."""
+        """Network, credentials, permission and fields, each with what to do."""
         try:
             answer = await self._wire.exchange(HttpRequest("GET", "/status", _ACCEPT), _hear)
         except NotKnown as error:
@@ -72,8 +73,21 @@ class PlanningConnector:
         return (
             Probe("network", True),
             Probe("credentials", True),
-            Probe("budgets", good, f"HTTP {answer.status}", "" if good else _NETWORK_FIX),
+            Probe("budgets", good, f"HTTP {answer.status}", "" if good else _AUTH_FIX),
+            await self._fields(),
         )
+
+    async def _fields(self) -> Probe:
+        """A budget that nobody has is answered as such: path and problems are as defined."""
+        facts = {"fiscal_year": "2000", "cost_center": "quaestor-check"}
+        try:
+            await self.answer(Question(BALANCE_QUESTION, "quaestor-check", facts))
+        except Permanent as error:
+            if error.code != "budget_not_found":
+                return Probe("fields", False, error.reason, _FIELDS_FIX)
+        except NotKnown as error:
+            return Probe("fields", False, error.reason, _FIELDS_FIX)
+        return Probe("fields", True, "a budget that is not there is told by its code")
 
     async def answer(self, question: Question) -> Answer:
         """The budget that is asked for, in gross, and as of when it is true.

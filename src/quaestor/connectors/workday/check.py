@@ -5,6 +5,7 @@ from __future__ import annotations
 from quaestor.connectors.kit.contract import NotKnown, Permanent, Probe
 from quaestor.connectors.workday.client import WorkdayClient
 from quaestor.connectors.workday.config import WorkdayConfig
+from quaestor.connectors.workday.workers import worker_ids
 
 __all__ = ["probes"]
 
@@ -15,6 +16,10 @@ _READ_FIX = (
     "through the Resource_Management service of this version."
 )
 _WORKERS_FIX = "Let the integration's security group get workers (domain Worker Data)."
+_IDS_FIX = (
+    "Let Get_Workers answer with the reference, Workday ID and employee id alike: the response "
+    "group Include_Reference, and the domain Worker Data: Public Worker Reports."
+)
 _EVENTS_FIX = "Let the integration's person view business process events (Core Navigation)."
 _INITIATOR_FIX = "Set initiator to the Workday ID of the person that submits our requisitions."
 
@@ -35,17 +40,22 @@ async def probes(client: WorkdayClient, config: WorkdayConfig) -> tuple[Probe, .
         Probe("network", True),
         Probe("credentials", True),
         Probe("requisitions", True, "may be read"),
-        await _workers(client),
+        *await _workers(client),
         await _events(client, config),
     )
 
 
-async def _workers(client: WorkdayClient) -> Probe:
+async def _workers(client: WorkdayClient) -> tuple[Probe, ...]:
     try:
         page = await client.workers(1)
     except NotKnown as error:
-        return Probe("workers", False, error.reason, _WORKERS_FIX)
-    return Probe("workers", bool(page.workers), f"{page.pages} pages", _WORKERS_FIX)
+        return (Probe("workers", False, error.reason, _WORKERS_FIX),)
+    known = [worker for worker in page.workers if all(worker_ids(worker))]
+    told = f"{len(known)} of {len(page.workers)} workers of the first page show their ids"
+    return (
+        Probe("workers", bool(page.workers), f"{page.pages} pages", _WORKERS_FIX),
+        Probe("fields", len(known) == len(page.workers), told, _IDS_FIX),
+    )
 
 
 async def _events(client: WorkdayClient, config: WorkdayConfig) -> Probe:

@@ -9,6 +9,7 @@ import msgspec
 from quaestor.connectors.kit.contract import Manifest
 from quaestor.connectors.kit.kind import ConnectorKind
 from quaestor.connectors.kit.registry import connector_kinds
+from quaestor.model.budget import BALANCE_QUESTION
 
 __all__ = ["NO_SYSTEM", "Chosen", "SystemUnsuited", "choose", "suited"]
 
@@ -17,7 +18,7 @@ NO_SYSTEM = "none"
 _SUITS: Mapping[str, Callable[[Manifest], bool]] = {
     "procurement": lambda manifest: "requisitions" in manifest.streams,
     "approvals": lambda manifest: "submit_requisition" in manifest.actions,
-    "planning": lambda manifest: "budget_balance" in manifest.questions,
+    "planning": lambda manifest: BALANCE_QUESTION in manifest.questions,
     "erp": lambda manifest: "create_order" in manifest.actions,
 }
 
