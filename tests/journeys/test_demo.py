@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,14 @@ def test_the_budget_holds_what_was_ordered(result: Any) -> None:
     assert budget["reserved"] == budget["committed"] == "34959.00"
     assert budget["still_reserved"] == "0.00"
     assert [node["node"] for node in budget["nodes"]] == ["acme-de/2026/it-de"]
+
+
+def test_the_budget_is_what_planning_stated_a_moment_before(result: Any) -> None:
+    (node,) = result["budget"]["nodes"]
+    age = datetime.fromisoformat(result["trace"][0]["at"]) - datetime.fromisoformat(node["as_of"])
+
+    assert (node["source"], node["budget"]) == ("planning", "5000000.00")
+    assert abs(age.total_seconds()) < 60
 
 
 def test_coupa_shows_the_order_on_the_requisition(result: Any) -> None:

@@ -6,12 +6,13 @@ Every figure is read from what happened: the database, the stored bytes, the rec
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 
 from quaestor.audit.exchange import WireExchange
 from quaestor.audit.telling import milliseconds, request_bytes, the_change
 from quaestor.audit.trace import Step
-from quaestor.cli.demo.facts import Facts, Sent
+from quaestor.cli.demo.facts import Facts, NodeMoved, Sent
 from quaestor.cli.demo.run import Found
 from quaestor.model.crosswalk import CodeKind, Missing
 from quaestor.model.order import PurchaseOrder
@@ -42,8 +43,9 @@ def hops(found: Found, project: Project) -> Iterator[Hop]:
         clock.at("receive"),
     )
     yield "mapped", _mapped(found, project), ""
-    yield "validated", _validated(project), clock.at("reserve", "validating")
+    yield "validated", _validated(project), clock.leaving("validating")
     for node in facts.budget:
+        yield from _asked(node, facts, clock)
         yield (
             "reserved",
             f"{money(node.reserved)} of {node.node}, budget {money(node.budget)}",
@@ -88,6 +90,24 @@ def _size(facts: Facts) -> int:
     return sum(attachment.size for attachment in facts.steps[0].wire)
 
 
+def _asked(node: NodeMoved, facts: Facts, clock: _Clock) -> Iterator[Hop]:
+    step = _step(facts, "inquire", "answered", f"budget/{node.node}")
+    if step is not None:
+        as_of = datetime.fromisoformat(step.details["as_of"])
+        yield (
+            "asked",
+            f"{step.system} states {money(node.budget)} for {node.node}, as of {as_of:%H:%M:%S} "
+            "UTC",
+            clock.of(step),
+        )
+
+
+def _source_of(node: str, facts: Facts) -> dict[str, str]:
+    """Who stated the budget, and as of when it was true; nothing where our own file did."""
+    step = _step(facts, "inquire", "answered", f"budget/{node}")
+    return {"source": step.system, "as_of": step.details["as_of"]} if step is not None else {}
+
+
 def _handed(handed: Sent, facts: Facts, clock: _Clock) -> Iterator[Hop]:
     answered = _step(facts, "send", "applied", handed.name)
     if answered is not None:
@@ -112,6 +132,10 @@ class _Clock:
             if step.effect == effect and stage in ("", step.stage_before):
                 return self.of(step)
         return ""
+
+    def leaving(self, stage: str) -> str:
+        left = (step for step in self._steps if step.stage_before == stage)
+        return next((self.of(step) for step in left), "")
 
 
 def _mapped(found: Found, project: Project) -> str:
@@ -214,6 +238,7 @@ def amounts(facts: Facts) -> dict[str, object]:
             {
                 "node": node.node,
                 "budget": node.budget,
+                **_source_of(node.node, facts),
                 "reserved": node.reserved,
                 "committed": node.encumbered,
                 "available": node.available,

@@ -19,7 +19,7 @@ __all__ = ["Teller"]
 _LABEL = 12
 _CASE = 19
 _DULL = frozenset(
-    {"reserve", "commit", "release", "relieve", "tell", "resolve", "receive", "event"}
+    {"reserve", "commit", "release", "relieve", "tell", "resolve", "receive", "event", "inquire"}
 )
 
 
