@@ -25,6 +25,7 @@ from quaestor.connectors.coupa.mapping import (
     read_withdrawal,
 )
 from quaestor.connectors.kit.contract import Delivered, Manifest, Pulls
+from quaestor.connectors.kit.kind import ReplicaStream
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.connectors.workday.config import WorkdayConfig
@@ -37,10 +38,14 @@ from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.gateway.server import Asgi
 from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
+from quaestor.model.employee import Directory
 from quaestor.model.event import Cancel, Decided
+from quaestor.model.refusal import Refusal
+from quaestor.model.replica import ReplicaRow
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.project.reads import ProjectReads, project_reads
+from quaestor.project.replicas import Replicas, replica_owner
 from quaestor.project.seams import load_flow_seams
 from quaestor.project.systems import OpenSystem, open_receivers, open_systems
 from quaestor.runtime.advancing import Advance
@@ -56,6 +61,7 @@ from quaestor.runtime.progress import Target, World
 from quaestor.runtime.pulling import ForDocument, NotUnderstood, Puller, Stream
 from quaestor.runtime.receiving import Inbound, Taken, inbound_requisition, take_in
 from quaestor.runtime.recording import Recorder
+from quaestor.runtime.replica_book import ReplicaBook, open_replicas
 from quaestor.runtime.sending import SystemLink
 from quaestor.runtime.upkeep import Upkeep
 from quaestor.security.identity import TrustedIssuer
@@ -63,6 +69,8 @@ from quaestor.store import Connection, Database
 from quaestor.store.deployment import Pinned, pin_deployment
 
 __all__ = ["FLOWS", "Application", "console_beside", "open_gateway"]
+
+REPLICA_EVERY_S = 60.0
 
 FLOWS: Mapping[tuple[str, int], Flow] = {
     (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER, BUDGET_RESERVATION)
@@ -77,6 +85,7 @@ class Application:
     database: Database
     systems: Mapping[str, OpenSystem]
     recorder: Recorder
+    replicas: ReplicaBook
     _reads: dict[str, ProjectReads] = field(default_factory=dict)
     _closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -104,9 +113,10 @@ class Application:
             raise
         for system in systems.values():
             stack.push_async_callback(system.wire.close)
-        app = cls(project, database, systems, Recorder(Subjects(audit_key)))
+        replicas = await stack.enter_async_context(open_replicas(database))
+        app = cls(project, database, systems, Recorder(Subjects(audit_key)), replicas)
         app._closing = stack
-        app._reads[project.release().hash] = _reads_of(project)
+        app._reads[project.release().hash] = _reads_of(project, replicas)
         return app
 
     async def __aenter__(self) -> Self:
@@ -138,7 +148,14 @@ class Application:
                     target = Path(folder) / name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(body)
-                self._reads[hash_] = _reads_of(load_project(Path(folder)))
+                self._reads[hash_] = _reads_of(load_project(Path(folder)), self.replicas)
+
+    @property
+    def directory(self) -> Directory:
+        """Everybody as known now: by the file, or by the system that owns people."""
+        read = self._reads[self.project.release().hash]
+        found: Directory = read("requisition", "", (Directory,))[Directory]
+        return found
 
     # --- taking in ------------------------------------------------------------------------------
 
@@ -148,7 +165,7 @@ class Application:
             raw,
             config=self.project.configs["coupa"],
             crosswalks=self.project.crosswalks,
-            directory=self.project.directory,
+            directory=self.directory,
             on=on.date(),
             version=version,
         )
@@ -213,13 +230,28 @@ class Application:
                 observed=observed,
             )
 
+        for stream, replica in system.replicas.items():
+            owner = replica_owner(self.project, replica.kind)
+            if owner is not None and owner.owner == name:
+                # Three times within what it may be old, and once a minute at most.
+                often_s = min(REPLICA_EVERY_S, (owner.max_age_s or 3 * REPLICA_EVERY_S) / 3)
+                yield Stream(
+                    name,
+                    stream,
+                    source,
+                    partial(_row, replica),
+                    every_s=max(every_s, often_s),
+                    total_timeout_s=bound,
+                    replica=replica.kind,
+                )
+
     def _decided(self, name: str, item: Delivered) -> ForDocument | NotUnderstood | None:
         """What the people of the approval platform decided, as an event of our document."""
         config: WorkdayConfig = self.project.configs[name]
         found = decided(
             item.body,
             system=name,
-            directory=self.project.directory,
+            directory=self.directory,
             rules=config.rules,
             words=config.words,
         )
@@ -352,12 +384,15 @@ async def open_gateway(
         systems = open_systems(project, simulated or {}, source.system if source else "")
         for system in systems.values():
             stack.push_async_callback(system.wire.close)
+        replicas = await stack.enter_async_context(
+            open_replicas(database, sorted(project.entities))
+        )
         yield Services(
             database=database,
             recorder=Recorder(Subjects(audit_key)),
             flows={flow.name: flow for flow in FLOWS.values()},
             release=project.release().hash,
-            reads=_reads_of(project),
+            reads=_reads_of(project, replicas),
             environment=deployment.environment,
             trusted=trusted,
             # Derived, so that all gateways of a deployment take each other's cursors.
@@ -416,8 +451,13 @@ def _system_facts(project: Project) -> Iterator[SystemFacts]:
         )
 
 
-def _reads_of(project: Project) -> ProjectReads:
-    return project_reads(project, load_flow_seams(project))
+def _reads_of(project: Project, replicas: Replicas) -> ProjectReads:
+    return project_reads(project, load_flow_seams(project), replicas)
+
+
+def _row(stream: ReplicaStream, item: Delivered) -> ReplicaRow | NotUnderstood | None:
+    found = stream.row(item.body)
+    return NotUnderstood((found,)) if isinstance(found, Refusal) else found
 
 
 def _asked(systems: Mapping[str, OpenSystem]) -> dict[str, AnswerLink]:

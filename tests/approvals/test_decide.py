@@ -99,11 +99,13 @@ def test_without_a_vote_nothing_is_decided(given: ApprovalEvidence | None) -> No
 
 # Each row also breaks every rule below it, so that only the precedence can tell them apart.
 BELOW = (vote("ben"),)
+STALE = Directory({person.id: person for person in PEOPLE}, stale=True)
 OTHER = {"content_hash": "b" * 64, "version": 2}
 PRECEDENCE = [
     ("other_decider", evidence(vote("ana", "rejected"), decided_by="slack", **OTHER), {}),
     ("other_content", evidence(vote("ana", "rejected"), vote("ana"), **OTHER), {}),
     ("content_unknown", evidence(vote("ana"), vote("nobody"), content_hash=None, version=None), {}),
+    ("directory_stale", evidence(vote("ana"), vote("cleo")), {"directory": STALE}),
     ("nobody_independent", evidence(vote("ana"), vote("nobody"), vote("gone")), {}),
     ("approver_unknown", evidence(vote("nobody"), vote("gone")), {}),
     ("approver_inactive", evidence(vote("gone")), {}),

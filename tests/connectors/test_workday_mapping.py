@@ -23,7 +23,7 @@ from quaestor.connectors.workday.mapping import (
 )
 from quaestor.connectors.workday.soap import hear, payload, said
 from quaestor.connectors.workday.stamp import digest_of, read_stamp, without_stamp
-from quaestor.connectors.workday.workers import WorkerRow, worker_row
+from quaestor.connectors.workday.workers import worker_row
 from quaestor.connectors.workday.xml import (
     Element,
     XmlRefused,
@@ -37,6 +37,7 @@ from quaestor.model.approval import ApprovalEvidence
 from quaestor.model.canonical import content_hash
 from quaestor.model.coding import Split
 from quaestor.model.refusal import Refusal
+from quaestor.model.replica import PersonRow
 from quaestor.model.requisition import Requisition
 from tests.connectors.workday_requisitions import (
     CODES,
@@ -376,7 +377,7 @@ async def test_workers_come_page_by_page_as_of_one_moment() -> None:
 
     items = [item for page in pages for item in page.items]
     read = [worker_row(item.body) for item in items]
-    rows = {row.employee_id: row for row in read if isinstance(row, WorkerRow)}
+    rows = {row.id: row for row in read if isinstance(row, PersonRow)}
     assert [len(page.items) for page in pages] == [3, 3, 1]
     assert len({item.changed_at for item in items}) == 1
     assert again.items == ()
@@ -399,4 +400,4 @@ def test_who_is_not_said_to_be_active_is_not() -> None:
         b"<w:Worker_Data><w:User_ID>x</w:User_ID></w:Worker_Data></w:Worker>"
     )
 
-    assert row == WorkerRow("aa", "7", "", login="x", active=False)
+    assert row == PersonRow("7", "", login="x", active=False)

@@ -22,6 +22,7 @@ SHARED = {
     "outcome_spool",
     "stream",
     "release",
+    "replica",
     "release_current",
     "system_state",
     "webhook_delivery",

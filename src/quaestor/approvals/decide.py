@@ -11,14 +11,15 @@ Precedence, first match wins; the names in brackets stand in the refusal's `fail
 4. `Declined`       a person rejected it: it needs neither authority nor proof to say no
 5. `Approved`       mode `relay`: the platform's verdict is authoritative
 6. `Insufficient`   [content_unknown] the platform cannot tell what was voted on
-7. `Insufficient`   [nobody_independent] only interested people approved
-8. `Insufficient`   [approver_unknown] nobody counted; an approver is not in the directory
-9. `Insufficient`   [approver_inactive] nobody counted; an approver is inactive
-10. `Insufficient`  [delegation_missing] nobody counted; a vote for another whom our directory does
+7. `Insufficient`   [directory_stale] nobody can say who has authority today (F37)
+8. `Insufficient`   [nobody_independent] only interested people approved
+9. `Insufficient`   [approver_unknown] nobody counted; an approver is not in the directory
+10. `Insufficient`  [approver_inactive] nobody counted; an approver is inactive
+11. `Insufficient`  [delegation_missing] nobody counted; a vote for another whom our directory does
                     not know to have delegated it, then and to that amount
-11. `Insufficient`  [rate_missing] nobody has the authority; a limit could not be compared
-12. `Insufficient`  [authority_below_amount] nobody counted has authority for the amount
-13. `Approved`
+12. `Insufficient`  [rate_missing] nobody has the authority; a limit could not be compared
+13. `Insufficient`  [authority_below_amount] nobody counted has authority for the amount
+14. `Approved`
 """
 
 from __future__ import annotations
@@ -113,13 +114,17 @@ def decide(snapshot: ApprovalSnapshot) -> Decision:
         return Declined(refuse("approval_rejected", approvers=", ".join(rejecting)), votes)
     if snapshot.policy.mode == "relay":
         return Approved(votes)
-    return _verified(evidence, votes)
+    return _verified(snapshot, evidence, votes)
 
 
-def _verified(evidence: ApprovalEvidence, votes: tuple[VoteFinding, ...]) -> Decision:
+def _verified(
+    snapshot: ApprovalSnapshot, evidence: ApprovalEvidence, votes: tuple[VoteFinding, ...]
+) -> Decision:
     standings = {vote.standing for vote in votes}
     if evidence.content_hash is None and evidence.version is None:
         return _insufficient("content_unknown", votes)
+    if snapshot.directory.stale:
+        return _insufficient("directory_stale", votes)
     if "satisfies" in standings:
         return Approved(votes)
     if not standings & {"counted", "rate_missing"}:

@@ -59,10 +59,12 @@ class Employee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Directory(msgspec.Struct, frozen=True, dict=True):
-    """Everybody, by id, as known at `as_of`."""
+    """Everybody, by id, as known at `as_of`; `stale` where that is too long ago to say who may
+    approve."""
 
     people: Mapping[str, Employee]
     as_of: datetime | None = None
+    stale: bool = False
 
     def find(self, person: str) -> Employee | None:
         """The person of this id."""

@@ -60,6 +60,6 @@ class Ownership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
         return declared.get(entity) or declared.get(EVERY_ENTITY)
 
-    def owner(self, kind: ObjectKind) -> ObjectOwner | None:
+    def owner(self, kind: str) -> ObjectOwner | None:
         """The system of record of one kind of object."""
         return next((one for one in self.objects if one.object == kind), None)

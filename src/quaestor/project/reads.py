@@ -13,6 +13,7 @@ from quaestor.model.crosswalk import Crosswalks
 from quaestor.model.employee import Directory
 from quaestor.model.rates import Rates
 from quaestor.project.project import Project
+from quaestor.project.replicas import NO_REPLICAS, Overlay, Replicas
 from quaestor.project.systems import submitting_kinds
 from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
 
@@ -21,8 +22,10 @@ __all__ = ["ProjectReads", "project_reads"]
 ProjectReads = Callable[[str, str, tuple[type, ...]], Mapping[type, Any]]
 
 
-def project_reads(project: Project, seams: Seams) -> ProjectReads:
+def project_reads(project: Project, seams: Seams, replicas: Replicas = NO_REPLICAS) -> ProjectReads:
     """A function of document type, entity and the declared types to what is read.
+
+    Where ownership gives an object to a connected system, its replica stands for our file.
 
     A type that no project holds is a `KeyError`: a stage has declared what nobody can give.
     """
@@ -45,12 +48,22 @@ def project_reads(project: Project, seams: Seams) -> ProjectReads:
         ValidationPolicy: project.validation_policy(),
     }
 
-    # A project never changes, so what it answered once it always answers.
+    overlay = Overlay(project, replicas)
+    moment = overlay.moment()
+
+    # A project never changes, so between two moments of its replicas it answers the same.
     @cache
-    def read(document_type: str, entity: str, kinds: tuple[type, ...]) -> Mapping[type, Any]:
+    def held(document_type: str, entity: str, kinds: tuple[type, ...]) -> Mapping[type, Any]:
         policy = project.approval_policy(document_type, entity)
-        known = shared | {ApprovalPolicy: policy}
+        known = shared | overlay.reads() | {ApprovalPolicy: policy}
         return {kind: known[kind] for kind in kinds}
+
+    def read(document_type: str, entity: str, kinds: tuple[type, ...]) -> Mapping[type, Any]:
+        nonlocal moment
+        if moment != (now := overlay.moment()):
+            moment = now
+            held.cache_clear()
+        return held(document_type, entity, kinds)
 
     return read
 

@@ -16,7 +16,7 @@ from quaestor.connectors.kit.contract import (
     Receives,
     Submits,
 )
-from quaestor.connectors.kit.kind import ConnectorKind
+from quaestor.connectors.kit.kind import ConnectorKind, ReplicaStream
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.connectors.kit.wires.http import HttpWire
@@ -46,6 +46,7 @@ class OpenSystem:
     answers: Answers | None
     wire: HttpWire
     settings: SystemSettings
+    replicas: Mapping[str, ReplicaStream]
 
     @property
     def findable(self) -> bool:
@@ -103,7 +104,7 @@ def open_systems(
         submits = connector if isinstance(connector, Submits) else None
         answers = connector if isinstance(connector, Answers) else None
         opened[name] = OpenSystem(
-            name, connector, connector.manifest, submits, answers, wire, settings
+            name, connector, connector.manifest, submits, answers, wire, settings, kind.replicas
         )
     return opened
 

@@ -14,9 +14,8 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-import asyncpg
 import msgspec
 import structlog
 from msgspec.structs import replace
@@ -34,9 +33,11 @@ from quaestor.connectors.kit.contract import (
 from quaestor.flows.kit.flow import Flow
 from quaestor.model.event import Event
 from quaestor.model.refusal import Refusal
+from quaestor.model.replica import PersonRow, ReplicaRow, SupplierRow
 from quaestor.runtime.lanes import Lanes
 from quaestor.runtime.receiving import Inbound, take_in, tell_document
 from quaestor.runtime.recording import Recorder
+from quaestor.runtime.replicating import begin_reading, take_in_rows
 from quaestor.store import Connection, Database, is_storage_trouble
 
 __all__ = ["ForDocument", "NotUnderstood", "Puller", "Stream", "Translated"]
@@ -50,7 +51,7 @@ update quaestor.stream
 set lease_until = quaestor.clock() + $3::interval, fence = fence + 1, asked_at = quaestor.clock()
 where system = $1 and name = $2 and due_at <= quaestor.clock()
   and lease_until < quaestor.clock()
-returning cursor, fence, failures
+returning cursor, fence, failures, asked_at
 """
 _MOVE = """
 update quaestor.stream
@@ -66,6 +67,11 @@ update quaestor.stream
 set due_at = quaestor.clock() + $4::interval, lease_until = '-infinity', trouble = $5,
     failures = failures + 1
 where system = $1 and name = $2 and fence = $3
+"""
+_ANEW = """
+update quaestor.stream
+set cursor = null, due_at = quaestor.clock() + $3::interval, trouble = $4, failures = $5::int + 1
+where system = $1 and name = $2
 """
 _REFUSED = """
 insert into quaestor.inbound_refused
@@ -91,6 +97,8 @@ RETRY_AFTER_MAX_S = 3600.0
 # Requests of one page that are told with each of its documents.
 _REQUESTS_TOLD_MAX = 8
 _TARGET_TOLD_CHARS = 200
+# Stands for a whole reading where one is refused.
+_WHOLE = "the whole list"
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger(__name__)
@@ -112,17 +120,18 @@ class NotUnderstood(msgspec.Struct, frozen=True):
     entity: str = ""
 
 
-Translated = Inbound | ForDocument | NotUnderstood | None
+Translated = Inbound | ForDocument | NotUnderstood | ReplicaRow | None
 
 
 @dataclass(frozen=True)
 class Stream:
     """One stream of a system. `translate` is pure; `None` says that the item concerns nobody.
 
-    A first page is asked for at once, further ones every `every_s`; `total_timeout_s` bounds each
-    request of it. A system that is only
-    `observed` marks nothing as taken, so its place in the stream is another than in earnest: it
-    is kept apart, and work in earnest begins at the beginning.
+    A stream with `replica` feeds the list of that kind with rows; everything is read again after
+    `whole_every_s`. A first page is asked for at once, further ones every `every_s`;
+    `total_timeout_s` bounds each request of it. A system that is only `observed` marks nothing as
+    taken, so its place in the stream is another than in earnest: it is kept apart, and work in
+    earnest begins at the beginning.
     """
 
     system: str
@@ -132,12 +141,23 @@ class Stream:
     flow: Flow | None = None
     every_s: float = 5.0
     total_timeout_s: float = 30.0
+    replica: str = ""
+    whole_every_s: float = 86_400.0
     observed: bool = False
 
     @property
     def place(self) -> str:
         """The name under which its cursor is kept."""
         return f"{self.name}, observed" if self.observed else self.name
+
+
+class _Claimed(msgspec.Struct, frozen=True):
+    """A stream as it was taken: with which cursor to ask, and since when."""
+
+    cursor: str | None
+    fence: int
+    failures: int
+    asked_at: datetime
 
 
 @dataclass
@@ -188,7 +208,7 @@ class Puller:
             claimed = await self._claim(stream)
             if claimed is None:
                 return False
-            answer, exchanges = await self._ask(stream, claimed["cursor"])
+            answer, exchanges = await self._ask(stream, claimed.cursor)
         finally:
             self.lanes.give_back(stream.system)
         self._heard(stream, answer)
@@ -203,7 +223,7 @@ class Puller:
                 items=len(answer.items),
                 requests=[_told(one) for one in exchanges],
             )
-        return await self._take_in(stream, claimed["fence"], answer, exchanges)
+        return await self._take_in(stream, claimed, answer, exchanges)
 
     async def _ask(
         self, stream: Stream, cursor: str | None
@@ -242,21 +262,30 @@ class Puller:
         if circuit.trouble(time.monotonic(), reason, wait_s=wait_s, jitter=chance):
             _log.warning("circuit_opened", system=stream.system, reason=reason)
 
-    async def _claim(self, stream: Stream) -> asyncpg.Record | None:
-        async def work(connection: Connection) -> asyncpg.Record | None:
+    async def _claim(self, stream: Stream) -> _Claimed | None:
+        async def work(connection: Connection) -> _Claimed | None:
             if (stream.system, stream.place) not in self._begun:
                 await connection.execute(_BEGIN, stream.system, stream.place)
             # A page that outlasts the lease finds its fence moved and takes nothing in.
             lease = timedelta(seconds=2 * self.lease_s)
-            return await connection.fetchrow(_CLAIM, stream.system, stream.place, lease)
+            row = await connection.fetchrow(_CLAIM, stream.system, stream.place, lease)
+            if row is None:
+                return None
+            cursor = row["cursor"]
+            if stream.replica:
+                whole = timedelta(seconds=stream.whole_every_s)
+                cursor = await begin_reading(
+                    connection, stream.system, stream.replica, cursor, whole
+                )
+            return _Claimed(cursor, row["fence"], row["failures"], row["asked_at"])
 
         claimed = await self.database.run(work)
         self._begun.add((stream.system, stream.place))
         return claimed
 
-    async def _note_trouble(self, stream: Stream, claimed: asyncpg.Record, error: NotKnown) -> None:
+    async def _note_trouble(self, stream: Stream, claimed: _Claimed, error: NotKnown) -> None:
         asked = error.retry_after_s if isinstance(error, Transient) else None
-        pause = _pause(stream, asked, claimed["failures"], self.chance())
+        pause = _pause(stream, asked, claimed.failures, self.chance())
         _log.warning(
             "stream_trouble",
             system=stream.system,
@@ -267,13 +296,13 @@ class Puller:
 
         async def work(connection: Connection) -> None:
             await connection.execute(
-                _TROUBLE, stream.system, stream.place, claimed["fence"], pause, error.reason[:300]
+                _TROUBLE, stream.system, stream.place, claimed.fence, pause, error.reason[:300]
             )
 
         await self.database.run(work)
 
     async def _take_in(
-        self, stream: Stream, fence: int, page: Page, exchanges: Sequence[Exchange]
+        self, stream: Stream, claimed: _Claimed, page: Page, exchanges: Sequence[Exchange]
     ) -> bool:
         translated = [(item, stream.translate(item)) for item in page.items]
         # Of the wire the trail has the requests alone: an answer holds what is others' as well.
@@ -282,7 +311,7 @@ class Puller:
         async def work(connection: Connection) -> tuple[int, int] | None:
             pause = timedelta(seconds=0 if page.more else stream.every_s)
             moved = await connection.fetchval(
-                _MOVE, stream.system, stream.place, fence, page.cursor, pause
+                _MOVE, stream.system, stream.place, claimed.fence, page.cursor, pause
             )
             if moved is None:
                 return None
@@ -291,6 +320,9 @@ class Puller:
                 if isinstance(meaning, Inbound) and exchanges:
                     meaning = replace(meaning, facts={**meaning.facts, **facts})
                 refused += not await self._take(connection, stream, item, meaning)
+            if stream.replica:
+                rows = [meaning for _, meaning in translated if isinstance(meaning, ReplicaRow)]
+                refused += await self._replicate(connection, stream, claimed, rows, page)
             return len(translated) - refused, refused
 
         counted = await self.database.run(work)
@@ -300,11 +332,42 @@ class Puller:
         self.refused += counted[1]
         return page.more
 
+    async def _replicate(
+        self,
+        connection: Connection,
+        stream: Stream,
+        claimed: _Claimed,
+        rows: Sequence[ReplicaRow],
+        page: Page,
+    ) -> bool:
+        """Stage the rows; true where the whole reading was refused, and is begun anew."""
+        refusal = await take_in_rows(
+            connection,
+            stream.system,
+            stream.replica,
+            rows,
+            first=claimed.cursor is None,
+            last=not page.more,
+            asked_at=claimed.asked_at,
+        )
+        if refusal is None:
+            if not page.more:
+                await connection.execute(_UNDERSTOOD, stream.system, stream.name, _WHOLE)
+            return False
+        _log.error(refusal.code, system=stream.system, kind=stream.replica, **refusal.details)
+        pause = _pause(stream, None, claimed.failures + 3, self.chance())
+        await connection.execute(
+            _ANEW, stream.system, stream.place, pause, refusal.code, claimed.failures
+        )
+        whole = Delivered(_WHOLE, stream.replica, _WHOLE, claimed.asked_at, b"")
+        await self._take(connection, stream, whole, NotUnderstood((refusal,)))
+        return True
+
     async def _take(
         self, connection: Connection, stream: Stream, item: Delivered, meaning: Translated
     ) -> bool:
         match meaning:
-            case None:
+            case None | PersonRow() | SupplierRow():
                 return True
             case Inbound():
                 assert stream.flow is not None

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from quaestor.connectors.coupa.callout import receiver
 from quaestor.connectors.coupa.client import CoupaClient
 from quaestor.connectors.coupa.config import CoupaConfig
-from quaestor.connectors.coupa.manifest import MANIFEST, REPORT_STATUS
+from quaestor.connectors.coupa.manifest import MANIFEST, REPORT_STATUS, SUPPLIERS
 from quaestor.connectors.coupa.pulling import Pulling
 from quaestor.connectors.coupa.reporting import Reporting, render_report
+from quaestor.connectors.coupa.suppliers import supplier_row
 from quaestor.connectors.kit.contract import (
     Command,
     Found,
@@ -24,7 +25,7 @@ from quaestor.connectors.kit.contract import (
     Probe,
     Submitted,
 )
-from quaestor.connectors.kit.kind import ConnectorKind, SimulatorOptions
+from quaestor.connectors.kit.kind import ConnectorKind, ReplicaStream, SimulatorOptions
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
 from quaestor.model.refusal import refuse
@@ -102,4 +103,5 @@ KIND = ConnectorKind(
     simulator=_simulator,
     simulator_options=_simulator_options,
     receiver=receiver,
+    replicas={SUPPLIERS: ReplicaStream("supplier", supplier_row)},
 )

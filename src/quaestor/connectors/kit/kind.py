@@ -12,9 +12,11 @@ from quaestor.connectors.kit.config import SystemConfig
 from quaestor.connectors.kit.contract import Connector, Manifest, Receives
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
+from quaestor.model.refusal import Refusal
+from quaestor.model.replica import ReplicaRow
 from quaestor.security.secrets import Resolve
 
-__all__ = ["ConnectorKind", "SimulatorOptions", "SimulatorOptionsInvalid"]
+__all__ = ["ConnectorKind", "ReplicaStream", "SimulatorOptions", "SimulatorOptionsInvalid"]
 
 
 class SimulatorOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,13 @@ class SimulatorOptionsInvalid(Exception):
     """The simulator cannot be made as it is asked for; the message says why."""
 
 
+class ReplicaStream(msgspec.Struct, frozen=True):
+    """`kind` is a name of ownership.yaml; `row` is pure, and `None` where an item is of no use."""
+
+    kind: str
+    row: Callable[[bytes], ReplicaRow | Refusal | None]
+
+
 class ConnectorKind(msgspec.Struct, frozen=True):
     """One vendor.
 
@@ -40,7 +49,8 @@ class ConnectorKind(msgspec.Struct, frozen=True):
     `config_type` is decoded from `[systems.NAME]`. `simulator` makes the vendor's behaviour, and
     `simulator_options` tells the type of its `extra`, where it takes any.
     `receiver` is made of a configuration that has a table `webhook`; it is given secrets and no
-    wire, so that a gateway need not know how the system itself is reached.
+    wire, so that a gateway need not know how the system itself is reached. `replicas` are the
+    streams of `manifest` that bring a list the system may own: which kind, and each item's row.
     """
 
     manifest: Manifest
@@ -49,3 +59,4 @@ class ConnectorKind(msgspec.Struct, frozen=True):
     simulator: Callable[[SimulatorOptions], Simulated] | None = None
     simulator_options: Callable[[], type[msgspec.Struct]] | None = None
     receiver: Callable[[Any, Resolve], Receives] | None = None
+    replicas: Mapping[str, ReplicaStream] = {}

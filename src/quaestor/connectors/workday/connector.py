@@ -32,7 +32,7 @@ from quaestor.connectors.kit.contract import (
     Submitted,
     Transient,
 )
-from quaestor.connectors.kit.kind import ConnectorKind, SimulatorOptions
+from quaestor.connectors.kit.kind import ConnectorKind, ReplicaStream, SimulatorOptions
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
 from quaestor.connectors.workday.client import FoundRequisition, WorkdayClient
@@ -53,7 +53,7 @@ from quaestor.connectors.workday.mapping import (
     render_submit,
 )
 from quaestor.connectors.workday.soap import Fault, payload
-from quaestor.connectors.workday.workers import worker_ids
+from quaestor.connectors.workday.workers import worker_ids, worker_row
 from quaestor.connectors.workday.xml import child, id_of, text_of
 from quaestor.model.refusal import refuse
 
@@ -348,6 +348,7 @@ KIND = ConnectorKind(
     build=WorkdayConnector,
     simulator=_simulator,
     simulator_options=_simulator_options,
+    replicas={WORKERS: ReplicaStream("employee", worker_row)},
 )
 
 assert frozenset((SUBMIT_REQUISITION, CANCEL_REQUISITION)) == MANIFEST.actions.keys()

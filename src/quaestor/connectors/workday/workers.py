@@ -6,8 +6,6 @@ not read from here.
 
 from __future__ import annotations
 
-import msgspec
-
 from quaestor.connectors.workday.xml import (
     Element,
     XmlRefused,
@@ -19,29 +17,18 @@ from quaestor.connectors.workday.xml import (
     text_of,
 )
 from quaestor.model.refusal import Refusal, refuse
+from quaestor.model.replica import PersonRow
 
-__all__ = ["WorkerRow", "worker_ids", "worker_row"]
+__all__ = ["worker_ids", "worker_row"]
 
 _EMPLOYEE = ("Employee_ID", "Contingent_Worker_ID")
 
 
-class WorkerRow(msgspec.Struct, frozen=True):
-    """One worker. `employee_id` is the identity that a directory's `identities` hold.
+def worker_row(body: bytes) -> PersonRow | Refusal:
+    """One `Worker` of `Get_Workers_Response` by the employee id; a refusal where it names nobody.
 
-    `manager` is the employee id of the nearest manager who is somebody else; `login` the user
-    name in Workday.
+    Of what Workday tells of a person nothing else is kept.
     """
-
-    wid: str
-    employee_id: str
-    name: str
-    login: str = ""
-    manager: str | None = None
-    active: bool = True
-
-
-def worker_row(body: bytes) -> WorkerRow | Refusal:
-    """One `Worker` of `Get_Workers_Response`; a refusal where it names nobody."""
     try:
         worker = parsed(body)
     except XmlRefused as error:
@@ -51,9 +38,8 @@ def worker_row(body: bytes) -> WorkerRow | Refusal:
         return refuse("source_document_invalid", why="the worker has no id")
     data = child(worker, "Worker_Data")
     status = child(data, "Employment_Data", "Worker_Status_Data")
-    return WorkerRow(
-        wid=wid,
-        employee_id=employee_id,
+    return PersonRow(
+        id=employee_id,
         name=_name(worker, data),
         login=text_of(data, "User_ID"),
         manager=_manager(data, employee_id),
