@@ -14,13 +14,16 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
+from quaestor.connectors.kit.attempt import Attempt, Exchange, open_attempt
+from quaestor.connectors.kit.contract import Applied
 from quaestor.connectors.kit.kind import SimulatorOptions
 from quaestor.connectors.kit.rig import Rig
+from quaestor.connectors.sap_s4.config import SERVICE_PATH
 from quaestor.connectors.sap_s4.mapping import OrderRules, render_create
 from quaestor.connectors.sap_s4.simulator import SapSimulator
 from quaestor.connectors.sap_s4.simulator_rules import ENTITIES, NAVIGATIONS
 from quaestor.model.order import PurchaseOrder
-from tests.connectors.orders import a_command, a_line, a_split, an_order
+from tests.connectors.orders import a_cancellation, a_command, a_line, a_split, an_order
 from tests.connectors.sap_orders import CONTRACT, Direct, contract, orders
 from tests.connectors.subjects import sap
 
@@ -151,6 +154,74 @@ def test_the_vendors_recorded_answers_keep_it_but_for_a_newer_field() -> None:
     faults = {fault for one in recorded for fault in judge.faults(HEADER, one, creates=False)}
 
     assert faults == {f"{HEADER}.PurchasingCollectiveNumber is not a property"}
+
+
+PAGED = {"$filter", "$expand", "$skiptoken"}
+NEEDS = {"POST": "creatable", "DELETE": "deletable"}
+
+
+def request_faults(exchange: Exchange) -> list[str]:
+    """Where a request leaves the contract: its entity set, its key, its options, its body."""
+    parts = urlsplit(exchange.target)
+    below, said = parts.path.removeprefix(SERVICE_PATH), f"{exchange.method} {parts.path}"
+    if exchange.method == "GET" and below in ("/", "/$metadata"):
+        return []
+    named = re.fullmatch(r"/(\w+)(\('[0-9]{1,10}'\))?", below)
+    if named is None or named[1] not in contract().sets:
+        return [f"{said} leads to no entity set"]
+    entity = contract().types[contract().sets[named[1]]]
+    found = [] if not named[2] or len(entity.keys) == 1 else [f"{said} has another key"]
+    found += [f"{said} knows no {one}" for one in parse_qs(parts.query) if one not in PAGED]
+    if (named[1], NEEDS.get(exchange.method, "addressable")) in contract().forbidden:
+        found.append(f"{said} is not allowed")
+    if exchange.request_body:
+        payload = json.loads(exchange.request_body)
+        found += contract().faults(entity.name, payload, creates=True)
+    return found
+
+
+async def test_every_request_of_a_working_day_is_one_that_the_contract_allows() -> None:
+    attempt = Attempt(send_before=float("inf"), total_timeout_s=5.0)
+    async with Rig(sap()) as rig:
+        one = rig.connector
+        with open_attempt(attempt):
+            await one.check()
+            created = await one.submit(a_command(), one.render(a_command()))
+            assert isinstance(created, Applied)
+            cancel = a_cancellation(created.number)
+            await one.find(a_command())
+            await one.submit(cancel, one.render(cancel))
+            await one.find(cancel)
+
+    sent = {
+        f"{each.method} {re.sub('[0-9]{10}', 'N', urlsplit(each.target).path)}"
+        for each in attempt.exchanges
+    }
+    assert [fault for each in attempt.exchanges for fault in request_faults(each)] == []
+    # Whatever else the client learns to ask belongs here.
+    assert sent == {
+        f"GET {SERVICE_PATH}/",
+        f"GET {SERVICE_PATH}/$metadata",
+        f"GET {SERVICE_PATH}/A_PurchaseOrder",
+        f"POST {SERVICE_PATH}/A_PurchaseOrder",
+        f"GET {SERVICE_PATH}/A_PurchaseOrder('N')",
+        f"DELETE {SERVICE_PATH}/A_PurchaseOrder('N')",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "below"),
+    [
+        ("GET", "/A_PurchaseOrders"),
+        ("GET", "/A_PurchaseOrder?$find=1"),
+        ("DELETE", "/A_PurchaseOrderItem('4500000000')"),
+        ("POST", "/$batch"),
+    ],
+)
+def test_a_request_that_the_contract_does_not_know_is_found(method: str, below: str) -> None:
+    exchange = Exchange(method, SERVICE_PATH + below, (), b"", 200, (), b"", 0)
+
+    assert len(request_faults(exchange)) == 1
 
 
 async def test_the_look_up_asks_by_fields_and_expands_by_paths_of_the_contract() -> None:

@@ -79,11 +79,13 @@ async def test_the_stream_of_decisions_asks_and_is_answered_as_published() -> No
             await tenant.submit(a_submission())
             page = await tenant.connector.pull("decisions", None)
             await tenant.connector.pull("decisions", page.cursor)
+            await tenant.connector.check()
 
     rest = [one for one in attempt.exchanges if one.target.startswith(BASE)]
     assert [urlsplit(one.target).path.rpartition("/")[2] for one in rest] == [
         "events",
         "completedSteps",
+        "events",
         "events",
     ]
     assert [fault for one in rest for fault in faults(one)] == []

@@ -80,6 +80,8 @@ class Edmx:
     types: Mapping[str, EntityType]
     sets: Mapping[str, str]
     mandatory: frozenset[tuple[str, str]]
+    forbidden: frozenset[tuple[str, str]]
+    """Entity sets and what SAP says cannot be done with them: `creatable`, `deletable` …"""
 
     @classmethod
     def read(cls, path: Path) -> Edmx:
@@ -97,7 +99,13 @@ class Edmx:
             for one in tree.iter("{*}EntitySet")
         }
         _add_navigations(tree, types, sets)
-        return cls(types, sets, frozenset(_mandatory(tree)))
+        forbidden = frozenset(
+            (one.get("Name"), name.removeprefix(_SAP))
+            for one in tree.iter("{*}EntitySet")
+            for name, value in one.attrib.items()
+            if name.startswith(_SAP) and value == "false"
+        )
+        return cls(types, sets, frozenset(_mandatory(tree)), forbidden)
 
     def faults(self, entity: str, payload: object, *, creates: bool) -> list[str]:
         """Everything in a payload that the contract does not allow, named by its path.
