@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from quaestor.cli.output import Json, Output, command
+from quaestor.cli.place import read_dsn
 
 __all__ = ["migrate", "schemas", "version"]
 
@@ -52,7 +53,13 @@ def schemas(
 @command
 def migrate(
     dsn: Annotated[
-        str, typer.Option("--dsn", envvar="QUAESTOR_DSN", help="As the owner of the tables.")
+        str,
+        typer.Option(
+            "--dsn",
+            envvar="QUAESTOR_DSN",
+            callback=read_dsn,
+            help="As the owner of the tables; file:PATH reads it from there.",
+        ),
     ],
     as_json: Json = False,
 ) -> None:

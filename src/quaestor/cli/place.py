@@ -23,7 +23,7 @@ import msgspec
 import typer
 
 from quaestor.cli.identity import StartedProcess, is_running
-from quaestor.cli.output import Failed
+from quaestor.cli.output import Failed, usage_error
 from quaestor.connectors.kit.ready import Ready
 
 __all__ = [
@@ -37,15 +37,34 @@ __all__ = [
     "Running",
     "SigningKeyFile",
     "open_place",
+    "read_dsn",
 ]
 
 Data = Annotated[
     Path | None,
     typer.Option("--data", envvar="QUAESTOR_DATA", help="Data directory of `up` or `demo`."),
 ]
+
+
+def read_dsn(given: str | None) -> str | None:
+    """A DSN, or the one in a file: it holds a password, which no process list should show."""
+    if given is None or not given.startswith("file:"):
+        return given
+    path = Path(given.removeprefix("file:"))
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        usage_error(f"--dsn {given}: the file cannot be read")
+
+
 Dsn = Annotated[
     str | None,
-    typer.Option("--dsn", envvar="QUAESTOR_DSN", help="PostgreSQL 17+ instead of the embedded."),
+    typer.Option(
+        "--dsn",
+        envvar="QUAESTOR_DSN",
+        callback=read_dsn,
+        help="PostgreSQL 17+ instead of the embedded; file:PATH reads it from there.",
+    ),
 ]
 ProjectDir = Annotated[
     Path | None,
