@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from quaestor.connectors.kit.contract import Ambiguous, Command, Transient
-from quaestor.model.event import Cancel
+from quaestor.flows.kit.dossier import Dossier
+from quaestor.flows.kit.effects import Send
+from quaestor.flows.kit.flow import Stage
+from quaestor.flows.kit.step import Await, Done, Step
+from quaestor.model.event import Cancel, Decided
 from tests.support.database import TestDatabase
-from tests.support.engine import OTHER_ENTITY, FakeErp, bench_on, running
+from tests.support.engine import MEMO_FLOW, OTHER_ENTITY, FakeErp, bench_on, running
 
 
 async def test_every_document_becomes_exactly_one_order(database: TestDatabase) -> None:
@@ -124,3 +129,54 @@ async def test_a_cancellation_in_doubt_leaves_what_was_applied(database: TestDat
         await bench.until({"ordered_though_cancelled": 1})
 
     assert (erp.sends, erp.doubles) == (1, 0)
+
+
+def _until_decided(dossier: Dossier) -> Step:
+    far = dossier.now + timedelta(days=30)
+    return Step((), Await(("Decided",), then="sending", until=far, on_timeout="expired"))
+
+
+def _then_send(dossier: Dossier) -> Step:
+    send = Send("order", "erp", "create_order", "group")
+    return Step((send,), "answered", consumes=dossier.events)
+
+
+PATIENT_FLOW = replace(
+    MEMO_FLOW,
+    first="asking",
+    stages={
+        **MEMO_FLOW.stages,
+        "asking": Stage(_until_decided),
+        "sending": Stage(_then_send),
+        "expired": Stage(lambda dossier: Step((), Done("expired"))),
+    },
+)
+
+
+async def test_a_decision_that_meets_a_full_lane_is_not_slept_through(
+    database: TestDatabase,
+) -> None:
+    """The simulation found it: the approved stayed due when the approval would have expired."""
+    erp = FakeErp()
+    bench = await bench_on(database, erp)
+    bench.flow = PATIENT_FLOW
+
+    async def until_both(condition: str) -> None:
+        many = f"select count(*) from quaestor.work where {condition}"
+        while await bench.database.fetchval(many) < 2:
+            await bench.database.fetchval("select pg_sleep(0.01)")
+
+    async def hold(_: Command) -> None:
+        await until_both("woken = 1 and woken_seen = 1")
+
+    erp.before = hold
+    documents = await bench.take_in(2)
+    at = datetime(2026, 11, 2, tzinfo=UTC)
+
+    async with running(bench.engine(slots=1, lease_s=20.0, total_timeout_s=15.0)):
+        await until_both("due_at > quaestor.clock() + interval '1 day'")
+        for document in documents:
+            await bench.tell(document, Decided(f"d{document}", at, "system:desk"))
+        await bench.until({"ordered": 2})
+
+    assert erp.sends == 2

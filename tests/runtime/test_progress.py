@@ -138,6 +138,25 @@ def test_the_next_stage_runs_once_the_send_is_resolved() -> None:
     assert row.number == "4500000001"
 
 
+def test_an_answer_counts_before_the_event_that_came_with_it() -> None:
+    seen: list[object] = []
+
+    def interrupted(dossier: Dossier, event: Event) -> Step | None:
+        seen.append(dossier.results.get("order"))
+        return Step((), Stay())
+
+    case = _case(_flow(lambda d: Step((ORDER,), "second"), interrupted, second=_done))
+    proceed(case, _world(), NOW)
+    row = case.intents["order"]
+    row.core = begin_send(row.core, NOW, NOW + timedelta(seconds=5))
+    row.core = send_answered(row.core, NOW, Applied("4500000001"), NOW)
+    case.events = [Arrived(1, CANCEL)]
+
+    proceed(case, _world(), NOW)
+
+    assert seen == [Applied("4500000001")]
+
+
 def test_a_withdrawal_of_what_never_left_ends_without_a_send() -> None:
     def interrupted(dossier: Dossier, event: Event) -> Step | None:
         return Step((Withdraw("order"),), "second") if dossier.unresolved else None

@@ -129,9 +129,10 @@ class Advance:
         row, link = self._reach(case, case.move)
         case.lane = lane_name(link.name, case.document.entity)
         if not self._take_slot(batch, case.lane):
-            # It keeps its place: oldest due first.
+            # It keeps its place: oldest due first. What was woken before its time, by the
+            # decision it awaited for weeks, is due from now on.
             case.lane_since = case.lane_since or batch.now
-            case.due_at = case.was_due or batch.now
+            case.due_at = min(case.was_due or batch.now, batch.now)
             return None
         batch.taken.append(case.lane)
         # The claim began before this reading of the clock, so the deadline errs on the safe side.

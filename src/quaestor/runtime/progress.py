@@ -1,8 +1,8 @@
 """Progress: carry one case as far as it goes without waiting. No I/O, no clock.
 
-The order in which a case is looked at is fixed: events that interrupt, the send that must be
-resolved, a retry of a parked case, what it awaits, then the stage itself. `proceed` returns when
-the ledger must decide budget effects (`case.budget`), when a send, a look-up or a question is due
+The order in which a case is looked at is fixed: the answer to its send, events that interrupt, the
+send that must be resolved, what it awaits, then the stage itself. `proceed` returns when the
+ledger must decide budget effects (`case.budget`), when a send, a look-up or a question is due
 (`case.move`), or when the case rests (`case.due_at`, parked, awaiting, done).
 """
 
@@ -114,6 +114,7 @@ class World:
 def proceed(case: Case, world: World, now: datetime) -> None:
     """Carry the case on until it needs the ledger, a send slot, or time; see the module."""
     while not case.budget:
+        _take_answer(case)
         if _interrupted(case, world, now):
             continue
         if case.outcome is not None or case.state.parked is not None:
@@ -132,6 +133,15 @@ def proceed(case: Case, world: World, now: datetime) -> None:
 
 
 # --- events ---------------------------------------------------------------------------------------
+
+
+def _take_answer(case: Case) -> None:
+    """What was answered stands in the results before an event is put: who asks whether anything
+    was ordered must not be told no because a change came in the same moment as the answer.
+    """
+    row = case.sending_row
+    if row is not None and row.core.outcome is not None:
+        _resolved(case, row, row.core.outcome)
 
 
 def _interrupted(case: Case, world: World, now: datetime) -> bool:

@@ -115,9 +115,14 @@ class Upkeep:
     async def begin(self, gate: EpochGate) -> None:
         """Register, hold the lock that shows life, and check the epoch before anything is sent."""
         await self._sign_on()
-        # Before the first claim: what killed a worker must not be claimed with others again.
-        await self.bury_the_dead()
-        await self._look_at_epoch(gate)
+        try:
+            # Before the first claim: what killed a worker must not be claimed with others again.
+            await self.bury_the_dead()
+            await self._look_at_epoch(gate)
+        except BaseException:
+            # The pool could never be closed while this connection is out.
+            await self._sign_off()
+            raise
 
     async def end(self) -> None:
         """Sign off."""
