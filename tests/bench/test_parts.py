@@ -16,6 +16,7 @@ import pytest
 
 from quaestor.bench.erp import Counted, Ledger, serve_ledger
 from quaestor.bench.folder import CENTERS, Requisitions, write_folder
+from quaestor.bench.gateway import Served
 from quaestor.bench.load import Window, percentile
 from quaestor.bench.meters import busy_s, cpu_s, machine, peak_memory_mb, with_children
 from quaestor.bench.report import as_object
@@ -189,11 +190,11 @@ def test_medians_of_the_windows_make_the_ratio() -> None:
 
 
 def test_two_workers_and_costs_are_told_where_they_were_measured() -> None:
-    spending = Spending(1.0, 2.0, 3.0, 4.0, 5.0, 0.7)
+    spending = Spending(1.0, 2.0, 3.0, 4.0, 5.0, 0.3, 0.2, 0.7)
     measured = _measured(
         engine={1: [Window(300, 1.0, [1.0])], 2: [Window(500, 1.0, [1.0])]},
         spent={1: [spending]},
-        limit_spent=[Spending(0.0, 0.5, 0.0, 0.0, 5.0, 0.6)],
+        limit_spent=[Spending(0.0, 0.5, 0.0, 0.0, 5.0, 0.0, 0.0, 0.6)],
     )
 
     found = as_object(measured)
@@ -211,6 +212,8 @@ def test_two_workers_and_costs_are_told_where_they_were_measured() -> None:
         {"counted": Counted(1500, 1399, 1399)},
         {"done": 1399},
         {"taken": 0, "done": 0, "counted": Counted(0, 0, 0)},
+        {"served": Served(*[1.0] * 9, intake_accepted=20, intake_repeated=2, intake_documents=19)},
+        {"served": Served(*[1.0] * 9, intake_accepted=20, intake_repeated=2, intake_documents=22)},
     ],
 )
 def test_a_run_that_lost_or_doubled_an_order_is_not_good(changes: dict[str, Any]) -> None:

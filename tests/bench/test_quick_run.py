@@ -33,6 +33,15 @@ ALWAYS = {
     "transactions_per_flow",
     "rows_per_flow",
     "limit_rows_per_flow",
+    "validation_rps",
+    "validation_p50_ms",
+    "validation_p99_ms",
+    "bare_rps",
+    "bare_p50_ms",
+    "bare_p99_ms",
+    "intake_rps",
+    "intake_p50_ms",
+    "intake_p99_ms",
 }
 PER_FLOW = {
     "worker_cpu_ms",
@@ -40,6 +49,8 @@ PER_FLOW = {
     "load_cpu_ms",
     "ledger_cpu_ms",
     "wal_bytes",
+    "commits",
+    "fsyncs",
 }
 
 
@@ -74,9 +85,22 @@ def test_one_line_for_machines_and_the_table_for_people(
 
 
 def test_what_is_not_measured_is_absent(said: dict[str, Any]) -> None:
-    absent = {name for name in said if name.startswith("validation") or "two_workers" in name}
+    absent = {name for name in said if "two_workers" in name}
 
     assert absent == set()
+
+
+def test_what_was_taken_in_over_http_is_there_once(said: dict[str, Any]) -> None:
+    repeated = said["intake_repeated"]
+
+    assert said["intake_documents"] == said["intake_accepted"] > 0
+    assert repeated > 0
+
+
+def test_validations_are_told_beside_the_bare_route(said: dict[str, Any]) -> None:
+    assert 0 < said["validation_rps"] < said["bare_rps"]
+    assert 0 < said["validation_p50_ms"] <= said["validation_p99_ms"]
+    assert 0 < said["bare_p50_ms"] <= said["bare_p99_ms"]
 
 
 def test_every_requisition_is_done_once_and_ordered_once(said: dict[str, Any]) -> None:

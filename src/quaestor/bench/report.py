@@ -6,8 +6,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec import structs
 from rich.table import Table
 
+from quaestor.bench.gateway import RATE_PER_S, Served
 from quaestor.bench.growth import Held
 from quaestor.bench.load import percentile
 from quaestor.bench.pressure import Burst, Down, Pair
@@ -59,6 +61,10 @@ def as_object(measured: Measured) -> dict[str, Any]:
             name = {2: "two", 3: "three", 4: "four"}.get(workers, str(workers))
             found[f"flows_per_s_{name}_workers"] = round(measured.rate(workers), 1)
             found[f"ratio_{name}_workers"] = round(measured.rate(workers) / limit, 3)
+    if measured.served is not None:
+        found |= {
+            name: round(figure, 2) for name, figure in structs.asdict(measured.served).items()
+        }
     if measured.spent.get(1):
         costs = _spent(measured.spent[1])
         found["other_work_cores"] = costs.pop("others_cores")
@@ -69,8 +75,34 @@ def as_object(measured: Measured) -> dict[str, Any]:
 
 
 def as_tables(measured: Measured) -> list[Table]:
-    """Rates, then what a flow costs, then what it writes."""
-    return [_rates(measured), _costs(measured), _rows(measured)]
+    """Rates, then what a flow costs, then what it writes, then what the gateway carries."""
+    gateway = [_gateway(measured.served)] if measured.served is not None else []
+    return [_rates(measured), _costs(measured), _rows(measured), *gateway]
+
+
+def _gateway(served: Served) -> Table:
+    table = _table("gateway", "requests/s", "p50 ms", "p99 ms", "")
+    at_rate = f"latencies at {RATE_PER_S:.0f}/s"
+    for name, rate, p50, p99, note in (
+        (
+            "validations",
+            served.validation_rps,
+            served.validation_p50_ms,
+            served.validation_p99_ms,
+            at_rate,
+        ),
+        ("bare route", served.bare_rps, served.bare_p50_ms, served.bare_p99_ms, at_rate),
+        (
+            "requisitions taken in",
+            served.intake_rps,
+            served.intake_p50_ms,
+            served.intake_p99_ms,
+            f"{served.intake_documents} documents of {served.intake_accepted}, "
+            f"{served.intake_repeated} asked twice",
+        ),
+    ):
+        table.add_row(name, f"{rate:.0f}", f"{p50:.1f}", f"{p99:.1f}", note)
+    return table
 
 
 def growth_table(found: Sequence[Held]) -> Table:
@@ -173,7 +205,15 @@ def _rates(measured: Measured) -> Table:
 
 def _costs(measured: Measured) -> Table:
     table = _table(
-        "per flow", "worker ms", "database ms", "load ms", "ledger ms", "WAL bytes", "other work"
+        "per flow",
+        "worker ms",
+        "database ms",
+        "load ms",
+        "ledger ms",
+        "commits",
+        "fsyncs",
+        "WAL bytes",
+        "other work",
     )
     rows = {f"engine, {_workers(count)}": spent for count, spent in sorted(measured.spent.items())}
     for name, spent in {**rows, "database alone, batches of 80": measured.limit_spent}.items():

@@ -23,6 +23,7 @@ from quaestor.app import Application
 from quaestor.audit.subjects import deployment_key
 from quaestor.bench.erp import Counted, counted_at
 from quaestor.bench.folder import write_folder
+from quaestor.bench.gateway import Served, measure_gateway
 from quaestor.bench.limit import BATCHED, ONE_BY_ONE, Limit
 from quaestor.bench.load import BenchFailed, Load, Window
 from quaestor.bench.meters import has_proc, machine, peak_memory_mb
@@ -94,6 +95,7 @@ class Measured(msgspec.Struct, kw_only=True):
     taken: int = 0
     done: int = 0
     counted: Counted = Counted(0, 0, 0)
+    served: Served | None = None
 
     def rate(self, workers: int) -> float:
         """Median of the windows with so many workers."""
@@ -103,7 +105,8 @@ class Measured(msgspec.Struct, kw_only=True):
     def is_exact(self) -> bool:
         """Whether every requisition that came in is done, with one order each."""
         ordered = self.counted.orders == self.counted.references == self.done
-        return ordered and self.taken == self.done > 0
+        taken_in = self.served is None or self.served.is_exact
+        return ordered and taken_in and self.taken == self.done > 0
 
 
 @dataclass
@@ -143,7 +146,26 @@ class Bench:
             # A connection tells what it wrote at its end at the latest.
             await app.database.close()
             await _conclude(measured, load, limit, ledger, owner)
+            measured.served = await self._serve(owner)
         return measured
+
+    async def _serve(self, owner: asyncpg.Connection) -> Served:
+        """The gateway and the bare route beside it; nobody works meanwhile."""
+        place = ["--project", str(self._project), "--data", str(self.folder)]
+        dsn = {"QUAESTOR_DSN": self.server.dsn}
+        async with AsyncExitStack() as stack:
+            gateway = await self.start("gateway", ["serve", *place, "--port", "0", "--json"], dsn)
+            stack.push_async_callback(gateway.stop, WORKER_STOP_S)
+            bare = await self.start("bare", ["bench-bare", "--json"], {})
+            stack.push_async_callback(bare.stop, WORKER_STOP_S)
+            served = await measure_gateway(
+                gateway.ready["url"], bare.ready["url"], self.folder, owner, self.plan.window_s
+            )
+        self.say(
+            f"gateway: {served.validation_rps:.0f} validations/s, "
+            f"{served.intake_rps:.0f} requisitions/s taken in"
+        )
+        return served
 
     async def _application(self, stack: AsyncExitStack, ledger_url: str) -> Application:
         key = deployment_key(self._key)

@@ -22,13 +22,20 @@ from quaestor.store.embedded.postmaster import PidFile
 
 __all__ = ["Meter", "Spending"]
 
-_WAL = "select (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8"
+_WAL = """
+select (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 as wal_bytes,
+       (select xact_commit from pg_stat_database where datname = current_database()) as commits
+"""
+# Since PostgreSQL 18 the log's own are counted there.
+_FSYNCS = "select sum(fsyncs)::bigint from pg_stat_io where object = 'wal'"
+_FSYNCS_SINCE = 18
 _RAMP_S = 0.5
 
 
 class Spending(msgspec.Struct, frozen=True):
     """Processor milliseconds per flow, by who spent them, and bytes of WAL per flow.
 
+    `commits` and `fsyncs` of the log per flow, as far as the server's sessions have told them.
     `others_cores` is how many cores were busy meanwhile with what is none of the benchmark's.
     """
 
@@ -37,6 +44,8 @@ class Spending(msgspec.Struct, frozen=True):
     load_cpu_ms: float
     ledger_cpu_ms: float
     wal_bytes: float
+    commits: float
+    fsyncs: float
     others_cores: float
 
 
@@ -46,6 +55,8 @@ class _Reading(msgspec.Struct, frozen=True):
     at: float
     processes: tuple[float, float, float, float]
     wal_bytes: float
+    commits: int
+    fsyncs: int
     machine: float
 
     def until(self, later: _Reading, flows: int) -> Spending:
@@ -59,6 +70,8 @@ class _Reading(msgspec.Struct, frozen=True):
             load_cpu_ms=load,
             ledger_cpu_ms=ledger,
             wal_bytes=(later.wal_bytes - self.wal_bytes) / flows,
+            commits=(later.commits - self.commits) / flows,
+            fsyncs=(later.fsyncs - self.fsyncs) / flows,
             others_cores=max(0.0, others),
         )
 
@@ -94,9 +107,11 @@ class Meter:
         return [before.until(after, flows)]
 
     async def _read(self) -> _Reading | None:
-        wal = await self.owner.fetchval(_WAL)
+        row = await self.owner.fetchrow(_WAL)
+        counts_fsyncs = self.owner.get_server_version().major >= _FSYNCS_SINCE
+        fsyncs = await self.owner.fetchval(_FSYNCS) if counts_fsyncs else 0
         postmaster = PidFile.read(self.cluster)
-        if postmaster is None or not has_proc():
+        if row is None or postmaster is None or not has_proc():
             return None
         return _Reading(
             at=asyncio.get_running_loop().time(),
@@ -106,6 +121,8 @@ class Meter:
                 cpu_s([os.getpid()]),
                 cpu_s([self.ledger]),
             ),
-            wal_bytes=wal,
+            wal_bytes=row["wal_bytes"],
+            commits=row["commits"],
+            fsyncs=fsyncs,
             machine=busy_s(),
         )

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from quaestor.bench.run import Start
     from quaestor.store.embedded import EmbeddedServer
 
-__all__ = ["bench", "bench_ledger"]
+__all__ = ["bench", "bench_bare", "bench_ledger"]
 
 _WINDOWS = 4
 _SOAK_ROUNDS = 6
+_ROLES: Mapping[str, Role] = {"work": "worker", "serve": "gateway"}
 
 
 @command
@@ -172,7 +173,7 @@ async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, Start]]:
         loop.add_signal_handler(number, running.cancel)
 
     async def start(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
-        role: Role = "worker" if arguments[0] == "work" else "simulator"
+        role = _ROLES.get(arguments[0], "simulator")
         log = folder / f"{name}.log"
         return await start_child(
             name, role, arguments, log, environment=environment, born=lambda _: None
@@ -195,16 +196,29 @@ def bench_ledger(
     as_json: Json = False,
 ) -> None:
     """The ledger of the benchmark, as a process of its own."""
-    import uvloop
-
     from quaestor.bench.erp import serve_ledger
 
     output = Output(as_json=as_json)
+    _until_told(lambda stop: serve_ledger(output.result, stop, port))
+
+
+@command
+def bench_bare(as_json: Json = False) -> None:
+    """The bare route of the benchmark, as a process of its own."""
+    from quaestor.bench.bare import serve_bare
+
+    output = Output(as_json=as_json)
+    _until_told(lambda stop: serve_bare(output.result, stop))
+
+
+def _until_told(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    import uvloop
 
     async def run() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await serve_ledger(output.result, stop, port)
+        await serve(stop)
 
     uvloop.run(run())

@@ -13,7 +13,7 @@ import typer
 from quaestor.cli.about import migrate, schemas, version
 from quaestor.cli.acting import cancel, retry
 from quaestor.cli.audit import audit
-from quaestor.cli.bench import bench, bench_ledger
+from quaestor.cli.bench import bench, bench_bare, bench_ledger
 from quaestor.cli.connector import connector
 from quaestor.cli.demo.command import demo
 from quaestor.cli.init import init
@@ -76,3 +76,4 @@ for _command in _COMMANDS:
 for _name, _group in _GROUPS.items():
     app.add_typer(_group, name=_name)
 app.command("bench-ledger", hidden=True)(bench_ledger)
+app.command("bench-bare", hidden=True)(bench_bare)
