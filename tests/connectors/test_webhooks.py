@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from quaestor.connectors.kit.contract import Delivery, Receipt
 from quaestor.connectors.kit.webhooks import (
+    TOKEN_LIFE_S,
     BasicCaller,
     BearerCaller,
+    ClientCaller,
     HintReceiver,
     SignedCaller,
     WebhookConfig,
     authenticated,
+    granted,
     signature_of,
 )
 from quaestor.model.refusal import Refusal
@@ -34,6 +38,8 @@ SIGNED = SignedCaller("env:HOOK")
 ROTATING = SignedCaller("env:NEXT", "env:HOOK")
 BASIC = BasicCaller("env:WHO", "env:WORD")
 BEARER = BearerCaller("env:WORD")
+CLIENT = ClientCaller("env:WHO", "env:WORD")
+OTHER_CLIENT = ClientCaller("env:WHO", "env:HOOK")
 GOOD_BASIC = base64.b64encode(b"coupa:open sesame").decode()
 WRONG_BASIC = base64.b64encode(b"coupa:open").decode()
 
@@ -138,3 +144,70 @@ def test_a_good_delivery_names_the_streams_to_ask_and_nothing_that_it_says() -> 
     receipt = receiver.receive(a_delivery(signed()))
 
     assert receipt == Receipt(("requisitions",), event_id=IDENTITY)
+
+
+def asked(credentials: str = GOOD_BASIC) -> Delivery:
+    return a_delivery({"authorization": f"Basic {credentials}"}, b"grant_type=client_credentials")
+
+
+def a_token(config: WebhookConfig = CLIENT, credentials: str = GOOD_BASIC) -> str:
+    receipt = granted(config, resolve, asked(credentials))
+    assert isinstance(receipt, Receipt)
+    answer = msgspec.json.decode(receipt.body)
+    assert (answer["token_type"], answer["expires_in"]) == ("bearer", TOKEN_LIFE_S)
+    return str(answer["access_token"])
+
+
+def test_a_client_posts_with_the_token_that_it_was_given() -> None:
+    token = a_token()
+
+    delivery = a_delivery({"authorization": f"Bearer {token}"}, after_s=TOKEN_LIFE_S - 1)
+
+    assert authenticated(CLIENT, resolve, delivery) == ""
+
+
+TOKENS: list[tuple[str, Callable[[], str], float]] = [
+    ("ran out", a_token, TOKEN_LIFE_S),
+    ("made longer", lambda: "9" + a_token(), 0),
+    ("of no time", lambda: "soon." + a_token().partition(".")[2], 0),
+    ("unsigned", lambda: a_token().partition(".")[0], 0),
+    (
+        "of another client",
+        lambda: a_token(OTHER_CLIENT, base64.b64encode(f"coupa:{SECRET}".encode()).decode()),
+        0,
+    ),
+    ("the secret itself", lambda: "open sesame", 0),
+    ("nothing", lambda: "", 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("made_token", "after_s"), [row[1:] for row in TOKENS], ids=[row[0] for row in TOKENS]
+)
+def test_a_token_that_is_not_ours_or_ran_out_is_refused(
+    made_token: Callable[[], str], after_s: float
+) -> None:
+    delivery = a_delivery({"authorization": f"Bearer {made_token()}"}, after_s=after_s)
+
+    found = authenticated(CLIENT, resolve, delivery)
+
+    assert isinstance(found, Refusal)
+    assert found.code == "signature_invalid"
+
+
+@pytest.mark.parametrize(
+    ("config", "credentials", "code"),
+    [
+        (CLIENT, WRONG_BASIC, "signature_invalid"),
+        (CLIENT, "", "signature_invalid"),
+        (BASIC, GOOD_BASIC, "webhook_unknown"),
+        (SIGNED, GOOD_BASIC, "webhook_unknown"),
+    ],
+)
+def test_a_token_is_given_to_the_client_alone(
+    config: WebhookConfig, credentials: str, code: str
+) -> None:
+    found = granted(config, resolve, asked(credentials))
+
+    assert isinstance(found, Refusal)
+    assert found.code == code

@@ -176,6 +176,27 @@ async def test_a_secret_that_is_not_there_lets_nobody_in(
     assert said.code == (401, "signature_invalid")
 
 
+async def test_a_client_gets_a_token_and_posts_with_it(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    await a_stream(database)
+    client = 'client_id = "coupa"\nclient_secret = "env:HOOK"'
+    async with gateway_on(database, project=a_project(tmp_path / "acme", client)) as gateway:
+        asked = await gateway.ask(
+            "POST",
+            f"{PATH}/token",
+            raw=b"grant_type=client_credentials",
+            headers={**GOOD_BASIC, "Content-Type": "application/x-www-form-urlencoded"},
+            key=None,
+        )
+        token = asked.json["access_token"]
+        said = await told(gateway, {"Authorization": f"Bearer {token}"})
+        forged = await told(gateway, {"Authorization": f"Bearer 9{token}"})
+
+    assert (asked.status, said.status, forged.status) == (200, 200, 401)
+    assert await state(database) == (True, True)
+
+
 async def test_a_system_without_a_webhook_takes_none(database: TestDatabase) -> None:
     async with gateway_on(database) as gateway:
         said = await told(gateway, GOOD_BASIC)

@@ -22,14 +22,14 @@ from quaestor.project.project import Project
 from quaestor.store.epoch import establish_epoch
 from tests.support.database import TestDatabase
 from tests.support.file_only import EXAMPLE, file_only
-from tests.support.gateway import AUDIT_KEY, gateway_on
+from tests.support.gateway import AUDIT_KEY, Gateway, Said, gateway_on
 from tests.support.simulator_process import RunningSimulator, running_simulator
 
 COUPA = """
 simulate = true
 settle_s = 1
 total_timeout_s = 3
-webhook = {user = "coupa", password = "env:COUPA_CALL_OUT"}
+webhook = {client_id = "coupa", client_secret = "env:COUPA_CALL_OUT"}
 pulls = {statuses = ["pending_approval", "approved"]}
 oauth = {gap_s = 0.3}
 pull_every_s = 3600
@@ -68,6 +68,23 @@ def _records(coupa: RunningSimulator) -> list[Mapping[str, Any]]:
     return [one for one in coupa.documents() if "reference" in one]
 
 
+async def _call_out(gateway: Gateway) -> Said:
+    """As Coupa does it: a token for id and secret, then the post with it."""
+    basic = base64.urlsafe_b64encode(b"coupa:open sesame").decode()
+    granted = await gateway.ask(
+        "POST",
+        "/v1/webhooks/coupa/token",
+        raw=b"grant_type=client_credentials",
+        headers={
+            "Authorization": f"Basic {basic}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        },
+        key=None,
+    )
+    headers = {"Authorization": f"Bearer {granted.json['access_token']}"}
+    return await gateway.ask("POST", "/v1/webhooks/coupa", raw=CALL_OUT, headers=headers, key=None)
+
+
 @pytest.mark.slow
 @pytest.mark.serial
 async def test_a_submitted_requisition_is_refused_in_coupa_because_it_called_out(
@@ -75,7 +92,6 @@ async def test_a_submitted_requisition_is_refused_in_coupa_because_it_called_out
 ) -> None:
     monkeypatch.setenv("COUPA_CALL_OUT", "open sesame")
     project = _project(tmp_path / "acme")
-    authorization = "Basic " + base64.b64encode(b"coupa:open sesame").decode()
     owner = await database.connect()
     async with owner.connection() as connection:
         await establish_epoch(connection, accepted_by="tests")
@@ -97,10 +113,7 @@ async def test_a_submitted_requisition_is_refused_in_coupa_because_it_called_out
             try:
                 await _until(lambda: len(coupa.requests()) >= 3, "first pull")
                 await asyncio.to_thread(coupa.edit, "20433", {"status": "pending_approval"})
-                headers = {"Authorization": authorization}
-                said = await gateway.ask(
-                    "POST", "/v1/webhooks/coupa", raw=CALL_OUT, headers=headers, key=None
-                )
+                said = await _call_out(gateway)
                 records = await _until(lambda: _records(coupa), "record of the refusal")
             finally:
                 engine.stop()

@@ -149,30 +149,32 @@ def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": _ID}
 
 
-def _open_paths() -> dict[str, Any]:
-    webhook = {
-        "operationId": "receiveWebhook",
-        "summary": "A system says that something changed. Authenticated by its own connector.",
+def _delivery(name: str, summary: str, codes: tuple[str, ...]) -> dict[str, Any]:
+    always = ("overloaded", "payload_too_large", "rate_limited", "storage_unavailable")
+    return {
+        "operationId": name,
+        "summary": summary,
         "security": [],
         "parameters": [_path_parameter("system")],
         "requestBody": {"required": True, "content": {"*/*": {"schema": {}}}},
-        "responses": {
-            "200": {"description": "Taken."},
-            **_refusals(
-                (
-                    "overloaded",
-                    "payload_too_large",
-                    "rate_limited",
-                    "signature_invalid",
-                    "storage_unavailable",
-                    "timestamp_out_of_range",
-                    "webhook_unknown",
-                )
-            ),
-        },
+        "responses": {"200": {"description": "Taken."}, **_refusals((*always, *codes))},
     }
+
+
+def _open_paths() -> dict[str, Any]:
+    webhook = _delivery(
+        "receiveWebhook",
+        "A system says that something changed. Authenticated by its own connector.",
+        ("signature_invalid", "timestamp_out_of_range", "webhook_unknown"),
+    )
+    token = _delivery(
+        "grantWebhookToken",
+        "An access token for the webhooks of a system that is a client of ours (RFC 6749).",
+        ("signature_invalid", "webhook_unknown"),
+    )
     return {
         "/v1/webhooks/{system}": {"post": webhook},
+        "/v1/webhooks/{system}/token": {"post": token},
         "/healthz": {"get": _open("health", "Whether the process is alive.", ())},
         "/readyz": {
             "get": _open("readiness", "Whether it can serve.", ("not_ready", "storage_unavailable"))

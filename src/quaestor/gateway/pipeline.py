@@ -60,8 +60,11 @@ class Pipeline:
             with self._admission.share(caller.client):
                 return await self._for(caller, operation, request, request_id)
 
-    async def take_delivery(self, request: AnyRequest, request_id: str) -> Receipt:
-        """The receipt of a webhook, which authenticates itself. Raises as `carry_out`."""
+    async def take_delivery(
+        self, request: AnyRequest, request_id: str, *, for_token: bool
+    ) -> Receipt:
+        """The receipt of a webhook, or a token for it; either authenticates itself. Raises as
+        `carry_out`."""
         system = request.path_params["system"]
         with _as_problems(request_id), self._admission.room(), self._admission.share(f"/{system}"):
             services = self._services
@@ -74,7 +77,14 @@ class Pipeline:
                 for name, value in request.scope["headers"]
             }
             try:
-                return await receive(services.database, services.receivers, system, headers, body)
+                return await receive(
+                    services.database,
+                    services.receivers,
+                    system,
+                    headers,
+                    body,
+                    for_token=for_token,
+                )
             except Problem as problem:
                 if problem.status == 401:
                     self._admission.token_failed(request.client.host if request.client else "")

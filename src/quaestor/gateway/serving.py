@@ -35,7 +35,7 @@ def make_app(services: Services) -> Litestar:
     """The application on these services, which stay the caller's to close."""
     pipeline = Pipeline(services)
     handlers = [_route(operation, pipeline) for operation in OPERATIONS]
-    handlers += [*_open_routes(services), _webhook_route(pipeline)]
+    handlers += [*_open_routes(services), *_webhook_routes(pipeline)]
     return Litestar(
         route_handlers=handlers,
         openapi_config=None,
@@ -99,15 +99,20 @@ def _open_routes(services: Services) -> list[HTTPRouteHandler]:
     ]
 
 
-def _webhook_route(pipeline: Pipeline) -> HTTPRouteHandler:
-    async def webhook(request: AnyRequest) -> Response[bytes]:
-        request_id = new_request_id()
-        request.state.request_id = request_id
-        receipt = await pipeline.take_delivery(request, request_id)
-        return _response(receipt.status, receipt.body, request_id, {}, receipt.media_type)
+def _webhook_routes(pipeline: Pipeline) -> list[HTTPRouteHandler]:
+    def taking(path: str, *, for_token: bool) -> HTTPRouteHandler:
+        async def webhook(request: AnyRequest) -> Response[bytes]:
+            request_id = new_request_id()
+            request.state.request_id = request_id
+            receipt = await pipeline.take_delivery(request, request_id, for_token=for_token)
+            return _response(receipt.status, receipt.body, request_id, {}, receipt.media_type)
 
-    path = "/v1/webhooks/{system:str}"
-    return HTTPRouteHandler(path, http_method=HttpMethod.POST, name="webhook")(webhook)
+        return HTTPRouteHandler(path, http_method=HttpMethod.POST, name=path)(webhook)
+
+    return [
+        taking("/v1/webhooks/{system:str}", for_token=False),
+        taking("/v1/webhooks/{system:str}/token", for_token=True),
+    ]
 
 
 def _refuse(request: AnyRequest, error: Exception) -> Response[bytes]:

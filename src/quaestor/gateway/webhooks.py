@@ -49,15 +49,21 @@ async def receive(
     system: str,
     headers: Mapping[str, str],
     body: bytes,
+    *,
+    for_token: bool = False,
 ) -> Receipt:
-    """Take a delivery. Raises `Problem` for a system without webhooks, or one not its own."""
+    """Take a delivery, or a request for the token to make one with.
+
+    Raises `Problem` for a system without webhooks, or one not its own.
+    """
     receiver = receivers.get(system)
     if receiver is None:
         raise Problem(refuse("webhook_unknown"))
     now = await database.fetchval(_NOW)
     receipt: Receipt | Refusal
     try:
-        receipt = receiver.receive(Delivery(headers, body, now))
+        given = Delivery(headers, body, now)
+        receipt = receiver.grant(given) if for_token else receiver.receive(given)
     except SecretUnavailable as error:
         _log.error("webhook_secret_unavailable", system=system, code=error.code)
         receipt = refuse("signature_invalid")

@@ -317,6 +317,11 @@ class Receives(Protocol):
         """The receipt, or `signature_invalid`, or `timestamp_out_of_range`."""
         ...
 
+    def grant(self, asked: Delivery) -> Receipt | Refusal:
+        """The answer to a request for an access token, for a system that posts with one;
+        `signature_invalid`, or `webhook_unknown` where no token is asked for."""
+        ...
+
 
 class Question(msgspec.Struct, frozen=True):
     """What is asked while a user waits: a name from the manifest, and its facts."""
