@@ -76,6 +76,9 @@ FLOWS: Mapping[tuple[str, int], Flow] = {
     (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER, BUDGET_RESERVATION)
 }
 
+# However short the lease of documents is: a page is several requests.
+_PAGE_S_MIN = 10.0
+
 
 @dataclass
 class Application:
@@ -199,6 +202,7 @@ class Application:
             lanes=engine.advance.lanes,
             chance=random.random,
             may_ask=lambda: engine.advance.gate.is_open,
+            lease_s=max(self.project.settings.deployment.lease_s, _PAGE_S_MIN),
         )
 
     def _streams(self, name: str, system: OpenSystem) -> Iterator[Stream]:

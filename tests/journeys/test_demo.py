@@ -124,7 +124,9 @@ def test_the_trace_leads_from_the_receipt_to_the_order_with_what_went_over_the_w
     steps = result["trace"]
     effects = [(step["effect"], step["outcome"]) for step in steps]
     posted = next(
-        step for step in steps if (step["effect"], step["outcome"]) == ("send", "applied")
+        step
+        for step in steps
+        if (step["effect"], step["outcome"], step["system"]) == ("send", "applied", "sap")
     )
 
     assert effects[0] == ("receive", "accepted")
@@ -141,6 +143,7 @@ def test_people_are_told_on_stderr_while_stdout_has_one_line(
     assert len(said.lines) == 1
     assert "Requisition 20417" in said.told
     assert "0 twice" in said.told
+    assert f"/v1/traces/20417: {len(said.result['trace'])} steps" in said.told
 
 
 def test_no_process_is_left(demonstrated: tuple[Said, Path, float]) -> None:

@@ -6,22 +6,17 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from quaestor.cli.output import Failed, Json, Output, command
 from quaestor.cli.place import Dsn, Place
 
-if TYPE_CHECKING:
-    from quaestor.project.project import Project
-
 __all__ = ["down", "up"]
 
 _PORT = 8700
-_TOKEN_TTL_S = 12 * 3600
 
 DataDir = Annotated[
     Path,
@@ -58,6 +53,7 @@ async def _up(
     path: Path, place: Place, dsn: str | None, workers: int, port: int | None, output: Output
 ) -> None:
     from quaestor.cli.supervise import Supervisor
+    from quaestor.cli.token import token_for_everything
     from quaestor.cli.where import tell_where
     from quaestor.project.load import load_project
 
@@ -79,12 +75,16 @@ async def _up(
             output.say(f"{name} is process {pid}")
         for name, ready in supervisor.systems.items():
             output.say(f"{name} at {ready.url}, its control at {ready.control}/documents")
+        token = token_for_everything(place, project)
         output.say(f"the gateway answers at {url}; tokens: quaestor token --data {place.data}")
+        if token is not None:
+            output.say(f"pages at {url}/console/; sign in with this token:")
+            output.say(token, soft_wrap=True)
         output.say(f"at work; stop with Ctrl-C or: quaestor down --data {place.data}")
         output.result(
             {
                 "url": url,
-                "token": _token(place, project),
+                "token": token,
                 "pid": os.getpid(),
                 "systems": {
                     name: {"url": ready.url, "control": ready.control}
@@ -106,23 +106,6 @@ def _usual_or_free() -> int:
         except OSError:
             return 0
     return _PORT
-
-
-def _token(place: Place, project: Project) -> str | None:
-    """A token for all of it, for whoever started it; none where real issuers are asked for."""
-    from quaestor.cli.supervise import account_name
-    from quaestor.cli.token import laptop_issuer
-    from quaestor.security.authorization import Scope
-
-    if project.settings.deployment.environment == "production":
-        return None
-    return laptop_issuer(place).token(
-        subject=account_name(),
-        scopes=[str(scope) for scope in Scope],
-        entities=project.entities,
-        now_s=int(time.time()),
-        ttl_s=_TOKEN_TTL_S,
-    )
 
 
 @command

@@ -24,17 +24,15 @@ import msgspec
 from quaestor.app import Application
 from quaestor.audit.subjects import Subjects, deployment_key
 from quaestor.audit.trace import Step
+from quaestor.cli.demo.door import Door
 from quaestor.cli.demo.facts import Facts, System, read_facts, read_names, read_source, read_steps
 from quaestor.cli.demo.people import People
 from quaestor.cli.output import Failed
 from quaestor.cli.supervise import Supervisor
 from quaestor.connectors.coupa.mapping import Mapped
-from quaestor.model.event import Cancel
 from quaestor.runtime.crash import WHEN_TOLD
-from quaestor.runtime.receiving import tell_document
-from quaestor.store import Connection
 
-__all__ = ["CASES", "Counted", "Demo", "ERP", "Found", "Received"]
+__all__ = ["CASES", "ERP", "PROCUREMENT", "Counted", "Demo", "Found", "Received"]
 
 ERP = "sap"
 PROCUREMENT = "coupa"
@@ -48,7 +46,7 @@ SIMULATED = {
 WORKER = "worker-1"
 CREATES = "POST /sap/opu/odata/sap/API_PURCHASEORDER_PROCESS_SRV/A_PurchaseOrder"
 # How long anything may take before the demo says that it failed.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _POLL_S = 0.03
 _KILLED = -9
 
@@ -136,6 +134,7 @@ class Demo:
     erp: System
     coupa: System
     people: People
+    door: Door
 
     def __init__(self, supervisor: Supervisor, examples: Path, listener: Listener) -> None:
         self.supervisor = supervisor
@@ -171,6 +170,7 @@ class Demo:
         workday = System(supervisor.systems[APPROVALS], session)
         settings = supervisor.project.settings.systems[APPROVALS]
         self.people = People(self.coupa, workday, settings)
+        self.door = Door(supervisor, session)
         return self._started()
 
     def _started(self) -> list[tuple[str, str, float]]:
@@ -245,20 +245,10 @@ class Demo:
 
     async def _cancel(self, case: str, began: float) -> None:
         received = self.received[case]
-        event = Cancel(
-            event_id=f"demo:{received.correlation_id}",
-            at=datetime.now(UTC),
-            by=received.mapped.requisition.requester,
-            reason="no longer needed",
-        )
-
-        async def tell(connection: Connection) -> None:
-            await tell_document(connection, received.document_id, "demo", event)
-
-        await self.app.database.run(tell)
-        self._listener.happened(
-            time.monotonic() - began, case, "the requester cancels, while nobody knows"
-        )
+        requester = received.mapped.requisition.requester
+        await self.door.cancel(received.document_id, by=requester, reason="no longer needed")
+        what = f"{requester} cancels over the gateway, while nobody knows"
+        self._listener.happened(time.monotonic() - began, case, what)
 
     # --- sending on, waiting, reading -----------------------------------------------------------
 

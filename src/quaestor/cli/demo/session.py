@@ -14,17 +14,19 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from quaestor.cli.demo.headline import hops
 from quaestor.cli.demo.result import result, verdict
-from quaestor.cli.demo.run import ERP, Demo, Found
+from quaestor.cli.demo.run import ERP, PROCUREMENT, Demo, Found
 from quaestor.cli.demo.telling import Teller
 from quaestor.cli.logs import log_warnings
 from quaestor.cli.output import Failed, Output
 from quaestor.cli.place import Place
 from quaestor.cli.supervise import Supervisor
+from quaestor.cli.token import token_for_everything
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.store.embedded.placement import find_home
@@ -89,7 +91,7 @@ class Session:
             self.result = result(headline, others, wrong)
             self._conclude([headline, *others], wrong)
             if self._stays and not wrong:
-                self._invite(headline, supervisor)
+                self._invite(supervisor, project)
                 trouble = await supervisor.watch_until(stop)
                 self._tell.line("stopping")
                 if trouble:
@@ -104,6 +106,10 @@ class Session:
         await demo.trouble()
         self._tell.heading(3, f"The trail of {headline.facts.correlation_id}")
         self._tell.timeline(headline.facts.steps, await demo.names(headline.facts))
+        shown = await demo.door.steps(requisition.number, by=requisition.requester)
+        self._tell.line(
+            f"the same at {demo.door.url}/v1/traces/{requisition.number}: {shown} steps"
+        )
         self._tell.heading(4, f"Counted in SAP, at {demo.erp.ready.control}/documents")
         others = await demo.others()
         in_erp = len(await demo.erp.documents())
@@ -124,27 +130,35 @@ class Session:
 
     # --- staying --------------------------------------------------------------------------------
 
-    def _invite(self, headline: Found, supervisor: Supervisor) -> None:
-        quaestor, data = _own_command(), shlex.quote(str(self._place.data))
-        parked = _near(self._folder / "requisitions" / "refused" / "blocked-supplier.json")
-        key = headline.facts.created[0].key
+    def _invite(self, supervisor: Supervisor, project: Project) -> None:
+        url = supervisor.gateway_url
         self._output.say()
-        self._output.say("Database, worker and SAP go on running. In another terminal:")
-        for what, words in (
-            ("the trail of a requisition", f"trace {headline.facts.correlation_id}"),
-            ("one that has to be refused", f"submit {parked}"),
-            ("who has to act now", "worklist"),
-            ("cancel one that is ordered", "cancel 20419 --by ana.berger"),
-            ("was anything in the trail changed", "audit verify"),
-        ):
+        self._output.say(f"Everything goes on running. Pages for people: {url}/console/")
+        self._output.say("Sign in there with this token, and look for 20417:")
+        self._output.say(token_for_everything(self._place, project), soft_wrap=True)
+        self._output.say()
+        self._output.say("In another terminal:")
+        for what, words in self._to_ask(supervisor):
             self._output.say(f"  # {what}", style="dim")
-            self._output.say(f"  {quaestor} {words} --data {data}", soft_wrap=True)
-        control = supervisor.systems[ERP].control
-        self._output.say("  # the order, as SAP holds it", style="dim")
-        self._output.say(f"  curl '{control}/documents?reference={key}'", soft_wrap=True)
+            self._output.say(f"  {words}", soft_wrap=True)
         self._output.say()
         removed = "removes the data" if self._own else f"leaves the data in {self._place.data}"
         self._output.say(f"Ctrl-C stops every process and {removed}.")
+
+    def _to_ask(self, supervisor: Supervisor) -> Iterator[tuple[str, str]]:
+        quaestor, data = _own_command(), f"--data {shlex.quote(str(self._place.data))}"
+        control = {name: ready.control for name, ready in supervisor.systems.items()}
+        sent_on = """-d '{"status": "approved"}'"""
+        yield "the trail of a requisition", f"{quaestor} trace 20417 {data}"
+        yield (
+            "send one on in Coupa that has to be refused: its supplier is blocked",
+            f"curl -X PATCH {control[PROCUREMENT]}/documents/20433 {sent_on}",
+        )
+        yield "who has to act now", f"{quaestor} worklist {data}"
+        yield "cancel one that is ordered", f"{quaestor} cancel 20419 --by ana.berger {data}"
+        yield "was anything in the trail changed", f"{quaestor} audit verify {data}"
+        yield "what SAP holds", f"curl {control[ERP]}/documents"
+        yield "what Coupa shows", f"curl {control[PROCUREMENT]}/documents"
 
     # --- the data directory ---------------------------------------------------------------------
 
