@@ -29,7 +29,7 @@ from quaestor.connectors.kit.kind import ReplicaStream
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.connectors.workday.config import WorkdayConfig
-from quaestor.connectors.workday.decisions import Decision, Unreadable, decided
+from quaestor.connectors.workday.decisions import Decision, NotDecided, Unreadable, decided
 from quaestor.console.services import ActionFacts, ConsoleServices, SystemFacts
 from quaestor.console.serving import PREFIX, make_console
 from quaestor.flows.budget_reservation import BUDGET_RESERVATION
@@ -249,7 +249,7 @@ class Application:
                     replica=replica.kind,
                 )
 
-    def _decided(self, name: str, item: Delivered) -> ForDocument | NotUnderstood | None:
+    def _decided(self, name: str, item: Delivered) -> ForDocument | NotUnderstood:
         """What the people of the approval platform decided, as an event of our document."""
         config: WorkdayConfig = self.project.configs[name]
         found = decided(
@@ -271,9 +271,12 @@ class Application:
                 return ForDocument("requisition", found.source_system, found.source_id, event)
             case Unreadable(refusals):
                 return NotUnderstood(refusals)
-            case _:
-                # Cancelled over there: our request stays open until it expires or is taken back.
-                return None
+            case NotDecided():
+                # Cancelled or rescinded over there: nobody will decide this request any more.
+                ended = Decided(
+                    item.event_id, item.changed_at, f"system:{name}", reference=found.reference
+                )
+                return ForDocument("requisition", found.source_system, found.source_id, ended)
 
     def _pulled(self, item: Delivered) -> Inbound | ForDocument | NotUnderstood:
         """Coupa numbers no versions: what differs from what we have is the next one. What was taken

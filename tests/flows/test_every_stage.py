@@ -15,8 +15,9 @@ import pytest
 from quaestor.flows.dismissing import DISMISSED
 from quaestor.flows.kit.step import Await
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
+from quaestor.model.event import Decided
 from tests.flows.elsewhere import Elsewhere, decided_there, driver_with_planning
-from tests.flows.world import a_line, a_requisition, as_document, cancel, changed
+from tests.flows.world import NOW, a_line, a_requisition, as_document, cancel, changed
 from tests.support.flow_driver import FlowDriver
 
 FIRST = a_requisition(a_line(amount="400.00"))
@@ -38,6 +39,11 @@ def is_approved(driver: FlowDriver, elsewhere: Elsewhere) -> None:
 
 def is_forgotten(driver: FlowDriver, elsewhere: Elsewhere) -> None:
     driver.now += timedelta(days=31)
+
+
+def is_ended_there(driver: FlowDriver, elsewhere: Elsewhere) -> None:
+    number = elsewhere.requests["approval/1/1"]
+    driver.events.append(Decided("ended", NOW, "workday", reference=number))
 
 
 def is_changed(driver: FlowDriver, elsewhere: Elsewhere) -> None:
@@ -77,6 +83,7 @@ ROWS: list[tuple[str, Way, tuple[str, int]]] = [
     ("reporting_rejected", is_rejected, ORDERED),
     ("expiring", is_forgotten, ORDERED),
     ("expired", is_forgotten, ORDERED),
+    ("undecided", is_ended_there, ORDERED),
     ("changed", is_changed, ORDERED),
     ("cancelling", is_cancelled, CANCELLED),
     ("withdrawing", is_cancelled, CANCELLED),

@@ -36,6 +36,10 @@ def waiting_there() -> tuple[FlowDriver, Elsewhere]:
     return driver, elsewhere
 
 
+def ended_there(number: str) -> Decided:
+    return Decided(f"ended-{number}", NOW, "workday", reference=number)
+
+
 def laid_aside(driver: FlowDriver) -> list[str]:
     """`outcome decided_by votes` of everything that was recorded and did not count."""
     return [
@@ -90,11 +94,10 @@ def test_a_request_that_expired_is_taken_back_before_the_requester_is_told() -> 
     driver, elsewhere = waiting_there()
 
     driver.passes(days=31)
-    elsewhere.answer(driver)
+    elsewhere.finish(driver)
 
     assert driver.parked == "approval_expired"
-    assert elsewhere.requests == {}
-    assert driver.waiting is not None
+    assert (elsewhere.requests, elsewhere.reports) == ({}, ["refused"])
     assert driver.told[-1].refusal is not None
     assert driver.told[-1].refusal.details == {"request": "approval/1/1"}
 
@@ -102,14 +105,14 @@ def test_a_request_that_expired_is_taken_back_before_the_requester_is_told() -> 
 def test_a_decision_that_comes_after_its_request_was_taken_back_is_not_counted() -> None:
     driver, elsewhere = waiting_there()
     driver.passes(days=31)
-    elsewhere.answer(driver)
+    elsewhere.finish(driver)
 
     driver.deliver(decided_there("rq1", FIRST), retry())
     elsewhere.answer(driver)
 
     assert driver.open_requests == ["approval/1/2"]
     assert isinstance(driver.waiting, Await)
-    assert laid_aside(driver) == ["other_request workday ben: approved"]
+    assert laid_aside(driver) == ["no_open_request workday ben: approved"]
 
 
 @pytest.mark.parametrize("verdict", ["approved", "rejected"])
@@ -123,7 +126,7 @@ def test_a_decision_on_version_1_says_nothing_about_version_2(verdict: Verdict) 
 
     assert driver.open_requests == ["approval/2/1"]
     assert isinstance(driver.waiting, Await)
-    assert laid_aside(driver) == [f"other_request workday ben: {verdict}"]
+    assert laid_aside(driver) == [f"no_open_request workday ben: {verdict}"]
 
 
 def test_a_decision_under_a_number_that_we_never_gave_is_not_counted() -> None:
@@ -132,7 +135,7 @@ def test_a_decision_under_a_number_that_we_never_gave_is_not_counted() -> None:
     driver.deliver(decided_there("a copy of it", FIRST))
 
     assert isinstance(driver.waiting, Await)
-    assert laid_aside(driver) == ["other_request workday ben: approved"]
+    assert laid_aside(driver) == ["no_open_request workday ben: approved"]
 
 
 @pytest.mark.parametrize("verdict", ["approved", "rejected"])
@@ -148,6 +151,43 @@ def test_what_another_system_decided_is_recorded_and_decides_nothing(verdict: Ve
     assert still_waiting
     assert laid_aside(driver) == [f"other_decider coupa ben: {verdict}"]
     assert driver.outcome == "ordered"
+
+
+def test_a_request_that_the_platform_ended_undecided_goes_back_to_the_requester() -> None:
+    driver, elsewhere = waiting_there()
+
+    driver.deliver(ended_there("rq1"))
+    elsewhere.finish(driver)
+    parked, reports = driver.parked, list(elsewhere.reports)
+    driver.deliver(retry())
+    elsewhere.finish(driver)
+
+    assert (parked, reports) == ("approval_undecided", ["refused"])
+    assert driver.outcome == "ordered"
+    assert driver.sent[-3].order_group == "approval/1/2"
+
+
+def test_an_approval_that_was_rescinded_before_we_looked_orders_nothing() -> None:
+    driver, elsewhere = waiting_there()
+
+    driver.deliver(decided_there("rq1", FIRST), ended_there("rq1"))
+    elsewhere.finish(driver)
+
+    assert driver.parked == "approval_undecided"
+    assert elsewhere.orders == {}
+    assert laid_aside(driver) == ["no_open_request workday ben: approved"]
+
+
+def test_an_end_of_a_request_that_is_not_open_any_more_disturbs_nobody() -> None:
+    driver, elsewhere = waiting_there()
+    driver.arrives(as_document(SECOND), changed(SECOND))
+    elsewhere.answer(driver)
+    elsewhere.answer(driver)
+
+    driver.deliver(ended_there("rq1"))
+
+    assert isinstance(driver.waiting, Await)
+    assert driver.open_requests == ["approval/2/1"]
 
 
 def test_a_process_that_ended_there_keeps_no_cancellation_from_being_complete() -> None:

@@ -69,7 +69,7 @@ async def test_an_approval_of_version_1_after_version_2_exists_is_not_counted(
             company.requests(),
         )
 
-    assert [one["outcome"] for one in recorded] == ["other_request", "approved"]
+    assert [one["outcome"] for one in recorded] == ["no_open_request", "approved"]
     assert recorded[0]["votes"] == "ben.koch: approved, carla.lindt: approved"
     assert (orders, requests) == ([True], ["APPROVED", "APPROVED"])
 
@@ -141,6 +141,23 @@ async def test_the_declared_decider_counts_and_the_other_is_recorded(
     assert recorded[-1]["decided_by"] == "workday"
     assert standing == orders
     assert told == [{"rejected": "approval_rejected", "ordered": "ordered"}[outcome]]
+
+
+async def test_what_workday_rescinded_before_we_looked_orders_nothing_and_is_told_in_coupa(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    async with a_company(database, tmp_path / "acme", requisitions=[headline()]) as company:
+        await company.hears("coupa")
+        number = await company.waits_in_workday()
+
+        company.decides(number, BEN, CARLA)
+        company.workday.changes("decisions", number, {"status": "Rescinded"})
+        await company.hears("workday")
+        await company.ends("approval_undecided")
+
+        orders, told = company.orders(), company.told()
+
+    assert (orders, told) == ([], ["approval_undecided"])
 
 
 # --- cancelled and changed on the way -------------------------------------------------------------

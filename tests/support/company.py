@@ -182,7 +182,9 @@ class Company:
         """The facts that were recorded in the trail, in order."""
         rows = await self.app.database.fetch("select canonical from quaestor.audit order by id")
         entries = [json.loads(bytes(row["canonical"])) for row in rows]
-        return [entry["details"] for entry in entries if entry.get("effect") == "record"]
+        said = [entry["details"] for entry in entries if entry.get("effect") == "record"]
+        # Which stages were passed on the way is the runtime's, not part of what was recorded.
+        return [{name: text for name, text in one.items() if name != "by_way_of"} for one in said]
 
     def orders(self) -> list[bool]:
         """For each order in SAP, whether it stands."""

@@ -1,8 +1,9 @@
 """Bringing a document through its approval: ask the declared decider, hold his answer to ours.
 
-    approving ─► asking ─► (awaited) ─► deciding ─► approved: `ordering`
-                   ▲           └─ nobody answered      └─► rejected
-                   └─ retried ── expired ◄── expiring ◄─┘
+    approving ─► asking ─► handed ─► (awaited) ─► deciding ─► approved: `ordering`
+                   ▲                     │            ├─► rejected
+                   │                  nobody          └─► ended without a decision: `undecided`
+                   └─ retried ◄─ expired ◄─ expiring
 
 A request names the version it asks about. A decision on an earlier request, or by another system
 than the declared decider, is recorded and laid aside: it says nothing about what stands there now.
@@ -28,7 +29,7 @@ from quaestor.flows.kit.effects import (
 )
 from quaestor.flows.kit.reads import EntityBook, Routing
 from quaestor.flows.kit.step import Await, Park, Step
-from quaestor.flows.withdrawing import WITHDRAWING_READS, unanswered
+from quaestor.flows.withdrawing import WITHDRAWING_READS
 from quaestor.model.approval import ApprovalEvidence
 from quaestor.model.employee import Directory
 from quaestor.model.event import Decided
@@ -41,10 +42,10 @@ __all__ = [
     "approving",
     "asking",
     "deciding",
-    "expired",
     "expiring",
     "handed",
     "latest_request",
+    "newest_request_name",
 ]
 
 APPROVING_READS: tuple[type, ...] = (
@@ -113,21 +114,15 @@ def expiring(dossier: Dossier) -> Step:
     return Step(withdrawn, "expired")
 
 
-def expired(dossier: Dossier) -> Step:
-    """Nobody need decide there any more, and the requester asks again or cancels."""
-    send = unanswered(dossier)
-    if send is not None:
-        return Step((send,), "expired")
-    requisition: Requisition = dossier.document.body
-    refusal = refuse("approval_expired", request=_request_name(dossier, _times_asked(dossier)))
-    told = _told(requisition, "was not decided in time", refusal)
-    return Step((told,), Park(refusal.owner, refusal, resume="asking"))
-
-
 def latest_request(dossier: Dossier) -> ApprovalRequested | None:
     """The newest request on the document's present version; `None` if it was taken back."""
-    result = dossier.results.get(_request_name(dossier, _times_asked(dossier)))
+    result = dossier.results.get(newest_request_name(dossier))
     return result if isinstance(result, ApprovalRequested) else None
+
+
+def newest_request_name(dossier: Dossier) -> str:
+    """What the newest request on the present version is called, also one that was taken back."""
+    return _request_name(dossier, _times_asked(dossier))
 
 
 def _times_asked(dossier: Dossier) -> int:
@@ -145,10 +140,15 @@ def _decided(dossier: Dossier) -> Step:
     requisition: Requisition = dossier.document.body
     events = tuple(event for event in dossier.events if isinstance(event, Decided))
     request = latest_request(dossier)
-    counting = tuple(event for event in events if _counts(dossier, event, request))
+    # What was decided before the platform ended it, it has undone.
+    ended = [place for place, event in enumerate(events) if _ends(dossier, event, request)]
+    since = ended[-1] + 1 if ended else 0
+    counting = tuple(event for event in events[since:] if _counts(dossier, event, request))
     aside = tuple(event for event in events if event not in counting)
     given = [event.evidence for event in counting]
     came_along = requisition.approval if _is_declared(dossier, requisition.approval) else None
+    if ended:
+        came_along = None
     evidence = given[-1] if given else came_along
     snapshot = _snapshot(dossier, evidence)
     if isinstance(snapshot, Refusal):
@@ -169,6 +169,9 @@ def _decided(dossier: Dossier) -> Step:
             park = Park(refusal.owner, refusal, resume="approving")
             return Step((*others, recorded), park, aside)
         case Undecided():
+            if request is not None and ended:
+                closed = WithdrawApproval(request.request)
+                return Step((*others, closed), "undecided", events)
             if request is None or dossier.stage == "approving":
                 return Step(others, "asking", events)
             return Step(others, _awaited(dossier, request.requested_at or dossier.now), events)
@@ -179,6 +182,13 @@ def _counts(dossier: Dossier, event: Decided, request: ApprovalRequested | None)
     open_names = {"", request.request if request else ""}
     on_this = request_of(event, dossier.results) in open_names
     return on_this and event.evidence is not None and _is_declared(dossier, event.evidence)
+
+
+def _ends(dossier: Dossier, event: Decided, request: ApprovalRequested | None) -> bool:
+    """Whether the platform says that nobody decides the open request any more."""
+    if request is None or event.evidence is not None or not event.reference:
+        return False
+    return request_of(event, dossier.results) == request.request
 
 
 def _is_declared(dossier: Dossier, evidence: ApprovalEvidence | None) -> bool:
@@ -198,7 +208,7 @@ def _laid_aside(dossier: Dossier, aside: tuple[Decided, ...]) -> tuple[Record, .
         Record(
             f"decision_laid_aside/{number}",
             {
-                "outcome": "other_request" if _is_declared(dossier, one) else "other_decider",
+                "outcome": "no_open_request" if _is_declared(dossier, one) else "other_decider",
                 "decided_by": one.decided_by,
                 "version": str(one.version or ""),
                 "votes": ", ".join(f"{vote.approver}: {vote.verdict}" for vote in one.decisions),

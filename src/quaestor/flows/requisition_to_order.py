@@ -24,10 +24,10 @@ from quaestor.flows.approving import (
     approving,
     asking,
     deciding,
-    expired,
     expiring,
     handed,
     latest_request,
+    newest_request_name,
 )
 from quaestor.flows.budgeting import budget_questions, grown_old, stated_budgets
 from quaestor.flows.charging import CHARGING_READS, charged
@@ -59,7 +59,13 @@ from quaestor.flows.reporting import (
     reporting_ordered,
     reporting_rejected,
 )
-from quaestor.flows.withdrawing import WITHDRAWING_READS, changed, withdrawing, withdrawn
+from quaestor.flows.withdrawing import (
+    WITHDRAWING_READS,
+    changed,
+    unanswered,
+    withdrawing,
+    withdrawn,
+)
 from quaestor.model.event import Cancel, Changed, Decided, Dismiss, Event
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.requisition import Requisition
@@ -80,6 +86,7 @@ _BEFORE_DECISION = frozenset(
         "deciding",
         "expiring",
         "expired",
+        "undecided",
     }
 )
 # Cancelled, or on the way there, or let go of: nothing takes it up again.
@@ -152,10 +159,25 @@ def reserving(dossier: Dossier) -> Step:
             return Step((), "validating")
 
 
-def _refused(dossier: Dossier, refusal: Refusal) -> Step:
+def expired(dossier: Dossier) -> Step:
+    """Nobody need decide there any more, and the requester asks again or cancels."""
+    send = unanswered(dossier)
+    if send is not None:
+        return Step((send,), "expired")
+    refusal = refuse("approval_expired", request=newest_request_name(dossier))
+    return _refused(dossier, refusal, resume="asking")
+
+
+def undecided(dossier: Dossier) -> Step:
+    """The platform ended the request without a decision: the requester asks again or cancels."""
+    refusal = refuse("approval_undecided", request=newest_request_name(dossier))
+    return _refused(dossier, refusal, resume="asking")
+
+
+def _refused(dossier: Dossier, refusal: Refusal, *, resume: str = "validating") -> Step:
     requisition: Requisition = dossier.document.body
     message = f"Requisition {requisition.number} cannot go on."
-    park = Park(refusal.owner, refusal, resume="validating")
+    park = Park(refusal.owner, refusal, resume=resume)
     if refusal.owner != "requester":
         return Step((), park)
     told = Tell("told", requisition.requester, message, refusal)
@@ -250,6 +272,7 @@ REQUISITION_TO_ORDER = Flow(
         "deciding": Stage(deciding, APPROVING_READS),
         "expiring": Stage(expiring),
         "expired": Stage(expired, WITHDRAWING_READS),
+        "undecided": Stage(undecided, REPORTING_READS),
         "ordering": Stage(ordering, ORDERING_READS),
         "posting": Stage(posting, ORDERING_READS),
         "answering": Stage(answering, ORDERING_READS),

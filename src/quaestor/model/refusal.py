@@ -151,6 +151,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("approval_ended_there", "requester", "The platform's process had ended before."),
     ("approval_evidence_insufficient", "finance", "The platform's approval misses our minimum."),
     ("approval_rejected", "requester", "An approver rejected the document."),
+    ("approval_undecided", "requester", "The platform ended the request without a decision."),
     ("approval_expired", "requester", "Nobody decided within the time allowed."),
     # Budget.
     ("budget_exceeded", "requester", "The budget has less available than the document needs."),
