@@ -80,11 +80,12 @@ def test_what_depends_on_the_schema_waits_for_it() -> None:
 
     assert waiting == {
         "migrate": {"database": "service_healthy"},
-        "gateway": {"migrate": "service_completed_successfully"},
-        "worker": {"migrate": "service_completed_successfully"},
+        "release": {"migrate": "service_completed_successfully"},
+        "gateway": {"release": "service_completed_successfully"},
+        "worker": {"release": "service_completed_successfully"},
     }
     assert "/healthz" in OURS["gateway"]["healthcheck"]["test"][-1]
-    assert OURS["migrate"]["restart"] == "no"
+    assert (OURS["migrate"]["restart"], OURS["release"]["restart"]) == ("no", "no")
 
 
 def test_secrets_are_files_and_none_stands_in_the_composition() -> None:

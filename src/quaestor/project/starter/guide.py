@@ -22,14 +22,15 @@ A Quaestor project: {systems}. It was written by `quaestor init`{how}.
 ```
 quaestor project check {path}
 quaestor up --project {path} --data {path}-data
-quaestor token --data {path}-data --scope requisitions:write --entity acme-de
+quaestor token --data {path}-data --entity acme-de --scope requisitions:write approvals:decide
 curl http://127.0.0.1:8700/v1/requisitions -H "Authorization: Bearer $TOKEN" \\
      -H "Content-Type: application/json" -H "Idempotency-Key: first" \\
      --data @{path}/requisitions/first.json
 quaestor trace {number} --data {path}-data
 ```
 
-`up` stays; use a second terminal for the others, and put what `token` prints into `TOKEN`.
+`up` stays; use a second terminal for the others, and put what `token` prints into `TOKEN`. It is
+good for requisitions, and for bringing the approval that this one has.
 `quaestor down --data {path}-data` stops it all.
 
 ## What is what
