@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from quaestor.budget.balance import Balance, DocumentHolding, LedgerEntry, apply
+from quaestor.budget.balance import Balance, BudgetLoad, DocumentHolding, LedgerEntry, apply, loaded
 from quaestor.budget.decide import decide
 from quaestor.budget.effects import (
     Adjust,
@@ -20,6 +20,7 @@ from quaestor.budget.effects import (
     Release,
     Relieve,
     Reserve,
+    StatedBudget,
 )
 from quaestor.model.budget import BudgetNode
 from quaestor.model.refusal import Refused
@@ -45,6 +46,17 @@ amounts = st.decimals(min_value=0, max_value=500, places=2)
 some_lines = st.lists(
     st.builds(BudgetLine, st.sampled_from(["cc1", "cc2", "cc3", "div"]), amounts), max_size=4
 ).map(tuple)
+statements = st.lists(
+    st.builds(
+        StatedBudget,
+        st.sampled_from([node.key for node in NODES]),
+        st.decimals(min_value=-10, max_value=1000, places=2),
+        st.integers(0, 60).map(lambda age_s: NOW - timedelta(seconds=age_s)),
+        st.just("planning"),
+    ),
+    max_size=3,
+    unique_by=lambda stated: stated.node,
+).map(tuple)
 
 
 class BudgetLedger(RuleBasedStateMachine):
@@ -55,12 +67,14 @@ class BudgetLedger(RuleBasedStateMachine):
         self.balances = {node.key: Balance(node) for node in NODES}
         self.held = {name: DocumentHolding() for name in ("R1", "R2", "R3", "R4")}
         self.entries: list[LedgerEntry] = []
+        self.loads: list[BudgetLoad] = []
         self.is_in_debt = False
 
     def carry_out(self, document: str, effect: BudgetEffect) -> None:
         held = self.held[document]
         decision = decide(self.balances, held, effect, as_of=NOW)
-        before = self.balances
+        self.loads.extend(decision.loads)
+        before = dict(loaded(self.balances, decision.loads))
         self.balances = apply(before, decision.entries)
         self.held[document] = decision.holding
         self.entries.extend(decision.entries)
@@ -84,6 +98,12 @@ class BudgetLedger(RuleBasedStateMachine):
     @rule(document=documents, lines=some_lines)
     def adjusts(self, document: str, lines: tuple[BudgetLine, ...]) -> None:
         self.carry_out(document, Adjust("r", lines))
+
+    @rule(document=documents, lines=some_lines, stated=statements)
+    def reserves_against_what_is_stated(
+        self, document: str, lines: tuple[BudgetLine, ...], stated: tuple[StatedBudget, ...]
+    ) -> None:
+        self.carry_out(document, Adjust("r", lines, stated))
 
     @rule(document=documents, relieves=some_lines, lines=some_lines)
     def commits(
@@ -110,6 +130,14 @@ class BudgetLedger(RuleBasedStateMachine):
         actuals: tuple[BudgetLine, ...],
     ) -> None:
         self.carry_out(document, Consume("i", relieves, actuals))
+
+    @invariant()
+    def a_budget_is_what_was_loaded_and_never_by_an_older_statement(self) -> None:
+        for node in NODES:
+            loads = [load for load in self.loads if load.node == node.key]
+            changed = sum((load.change for load in loads), node.amount)
+            assert self.balances[node.key].node.amount == changed
+            assert [load.as_of for load in loads] == sorted(load.as_of for load in loads)
 
     @invariant()
     def nothing_but_a_debt_overspends(self) -> None:

@@ -79,6 +79,11 @@ async def planned(
         yield gateway
 
 
+def next_may_ask(gateway: Gateway) -> None:
+    """The pause after a question that found planning in trouble is over."""
+    gateway.services.asked["planning"].circuit.probe_at = 0.0
+
+
 def node() -> str:
     return f"acme-de/{datetime.now(UTC).year}/it-de"
 
@@ -112,6 +117,7 @@ async def test_what_planning_does_not_state_never_passes(
         old = await _checked(gateway)
         planning.age_s, planning.trouble = 0, Transient("no connection")
         down = await _checked(gateway)
+        next_may_ask(gateway)
         planning.trouble = Permanent("no such budget", refuse("budget_not_found"))
         nowhere = await _checked(gateway)
         planning.hangs = True
@@ -134,6 +140,7 @@ async def test_what_is_unknown_is_not_taken_in_and_its_key_is_free(
         refused = await gateway.ask("POST", "/v1/requisitions", a_body(), key="one")
         unheld = await gateway.ask("POST", "/v1/budget/reservations", a_reservation(), key="two")
         planning.trouble = None
+        next_may_ask(gateway)
         taken = await gateway.ask("POST", "/v1/requisitions", a_body(), key="one")
         held = await gateway.ask("POST", "/v1/budget/reservations", a_reservation(), key="two")
 

@@ -23,7 +23,13 @@ from quaestor.flows.kit.flow import Flow, Stage
 from quaestor.flows.kit.step import Done, Park, Step
 from quaestor.model.event import Cancel, Event
 from quaestor.model.refusal import refuse
-from quaestor.runtime.inquiring import asked_again, next_question, outcome_of
+from quaestor.runtime.inquiring import (
+    AnswerLink,
+    ask_at_once,
+    asked_again,
+    next_question,
+    outcome_of,
+)
 from quaestor.runtime.intent import Limits, ParkSend, WaitUntil
 from quaestor.runtime.state import Asking
 from quaestor.store.guard import in_transaction
@@ -238,6 +244,29 @@ async def test_a_system_that_nobody_can_ask_stands_with_the_operator(
         await bench.until({"question_unanswerable": 1})
 
     assert await bench.database.fetchval("select parked_owner from quaestor.work") == "operator"
+
+
+async def test_who_waits_is_told_at_once_that_a_system_is_in_trouble() -> None:
+    planning = FakePlanning()
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    planning.before = hang
+    link = AnswerLink("planning", planning, 1.0)
+    question = Question("budget_balance", "acme-de")
+
+    first = await ask_at_once(link, question, 0.05)
+    second = await ask_at_once(link, question, 0.05)
+    link.circuit.probe_at = 0.0
+    planning.before = None
+    third = await ask_at_once(link, question, 0.05)
+
+    assert isinstance(first, Transient)
+    assert isinstance(second, Transient)
+    assert isinstance(third, Answer)
+    assert len(planning.asked) == 2
+    assert not link.circuit.open
 
 
 # what was heard; failures afterwards and seconds until it is asked again, or the code it ends with.

@@ -51,6 +51,10 @@ class WorkerProcess:
         """Wait for its end; the exit code."""
         return await asyncio.wait_for(self._process.wait(), timeout_s)
 
+    def kill(self) -> None:
+        """It ends in the middle of whatever it does."""
+        self._process.kill()
+
     def freeze(self) -> None:
         """Stop the process where it is, as a pause of its machine would."""
         self._process.send_signal(signal.SIGSTOP)

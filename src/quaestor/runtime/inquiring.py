@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
@@ -30,6 +30,7 @@ from quaestor.flows.kit.dossier import Answered
 from quaestor.flows.kit.effects import Inquire
 from quaestor.model.refusal import Refused, refuse
 from quaestor.runtime.intent import Limits, ParkSend, WaitUntil
+from quaestor.runtime.lanes import Circuit
 from quaestor.runtime.state import Asking
 
 __all__ = [
@@ -43,15 +44,20 @@ __all__ = [
 ]
 
 _DOUBLINGS_MAX = 30
+# For whoever waits, between two questions to a system in trouble.
+_PAUSE_MAX_S = 2.0
 
 
 @dataclass(frozen=True)
 class AnswerLink:
-    """A system as it is asked; `total_timeout_s` bounds each request."""
+    """A system as it is asked; `total_timeout_s` bounds each request. `circuit` is for questions
+    of somebody who waits: those of a flow have their lane's.
+    """
 
     name: str
     connector: Answers
     total_timeout_s: float
+    circuit: Circuit = field(default_factory=Circuit)
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,31 @@ def outcome_of(
 
 
 async def ask_at_once(link: AnswerLink, question: Question, within_s: float) -> Answer | NotKnown:
-    """Ask while somebody waits, for `within_s` seconds at most; what is raised comes back."""
+    """Ask while somebody waits, for `within_s` seconds at most; what is raised comes back.
+
+    A system in trouble is asked by one at a time: the others hear at once that it is.
+    """
+    began, circuit = time.monotonic(), link.circuit
+    if circuit.open and (circuit.probing or began < circuit.probe_at):
+        return Transient(f"the system is in trouble: {circuit.reason}")
+    circuit.probing = circuit.open
+    try:
+        answer = await _ask(link, question, within_s)
+    finally:
+        circuit.probing = False
+    if isinstance(answer, Transient) and answer.system:
+        # The answer's own microseconds are as good a jitter as any.
+        jitter = (time.monotonic() - began) * 1000 % 1
+        now = time.monotonic()
+        circuit.trouble(now, answer.reason, wait_s=answer.retry_after_s, jitter=jitter)
+        # Nobody who waits is kept for long from a system that is back.
+        circuit.probe_at = min(circuit.probe_at, now + _PAUSE_MAX_S)
+    else:
+        circuit.spoke()
+    return answer
+
+
+async def _ask(link: AnswerLink, question: Question, within_s: float) -> Answer | NotKnown:
     attempt = Attempt(
         send_before=time.monotonic() + within_s,
         total_timeout_s=min(within_s, link.total_timeout_s),
