@@ -45,7 +45,7 @@ from quaestor.model.replica import ReplicaRow
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.project.reads import ProjectReads, project_reads
-from quaestor.project.replicas import Replicas, replica_owner
+from quaestor.project.replicas import Replicas
 from quaestor.project.seams import load_flow_seams
 from quaestor.project.systems import OpenSystem, open_receivers, open_systems
 from quaestor.runtime.advancing import Advance
@@ -235,8 +235,8 @@ class Application:
             )
 
         for stream, replica in system.replicas.items():
-            owner = replica_owner(self.project, replica.kind)
-            if owner is not None and owner.owner == name:
+            owner = self.project.ownership.owner(replica.kind)
+            if owner is not None and name in self.project.ownership.sources(replica.kind):
                 # Three times within what it may be old, and once a minute at most.
                 often_s = min(REPLICA_EVERY_S, (owner.max_age_s or 3 * REPLICA_EVERY_S) / 3)
                 yield Stream(

@@ -14,6 +14,7 @@ from quaestor.masterdata.replicas import (
     Difference,
     difference,
     load_refused,
+    logins_with,
     people_with,
     suppliers_with,
 )
@@ -147,6 +148,15 @@ def test_a_field_that_another_owns_is_kept() -> None:
     found = people_with(replica, OWN, kept={"manager", "name"})
 
     assert found["ana"] == replace(ANA, active=False)
+
+
+def test_logins_are_those_of_the_system_that_owns_them() -> None:
+    users = Replica("coupa", 1, AS_OF, rows(PersonRow("1", "", login="ana.b"), PersonRow("7", "")))
+
+    found = logins_with(users, OWN, "workday")
+
+    assert found["ana"].identities == {"workday": "1", "coupa": "ana.b"}
+    assert found["ben"] == BOSS
 
 
 HELIO = Supplier("helio", "Helio", entities=("de",), country="DE", payment_terms="net-14")

@@ -98,6 +98,19 @@ def test_the_list_of_a_system_that_is_not_declared_as_owner_changes_nothing(
     assert found[SupplierReplica] is project.suppliers
 
 
+def test_somebody_new_is_known_by_the_login_that_its_owner_tells(tmp_path: Path) -> None:
+    employee = "owner: workday, mode: replica, fields: {identities: coupa}"
+    project, known = a_project(tmp_path, employee=employee), Known()
+    known.tell("employee", "workday", GUS, PersonRow("40001", "Kim Novak", manager="10001"))
+    known.tell("employee", "coupa", PersonRow("40001", "Kim Novak", login="knovak"))
+
+    found = read(project, known)[Directory].by_identity("coupa", "KNovak")
+
+    assert found is not None
+    assert (found.id, found.manager, found.limit) == ("40001", "gus.adler", 0)
+    assert project.ownership.sources("employee") == {"workday", "coupa"}
+
+
 def test_another_version_is_read_at_the_next_question(tmp_path: Path) -> None:
     project, known = a_project(tmp_path), Known()
     known.tell("employee", "workday", BEN, GUS)

@@ -157,6 +157,18 @@ async def test_what_a_system_asks_for_is_obeyed_to_the_second(database: TestData
     assert puller.lanes.circuit("desk").open
 
 
+async def test_a_right_that_a_stream_lacks_does_not_stop_the_sends(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    desk = Desk("D1")
+    desk.trouble = Transient("403 Forbidden", code="connector_auth_failed")
+    puller, stream = _puller(bench, desk)
+
+    await puller.once(stream)
+
+    assert not puller.lanes.circuit("desk").open
+    assert await bench.database.fetchval("select trouble from quaestor.stream") == "403 Forbidden"
+
+
 async def test_trouble_makes_the_pauses_longer_and_an_answer_ends_them(
     database: TestDatabase,
 ) -> None:

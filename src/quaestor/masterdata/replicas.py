@@ -17,7 +17,14 @@ from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.replica import PersonRow, Replica, ReplicaRow, SupplierRow
 from quaestor.model.supplier import Supplier
 
-__all__ = ["Difference", "difference", "load_refused", "people_with", "suppliers_with"]
+__all__ = [
+    "Difference",
+    "difference",
+    "load_refused",
+    "logins_with",
+    "people_with",
+    "suppliers_with",
+]
 
 # A whole load that brings this share fewer than before is refused.
 SHRINK_PCT = 10
@@ -90,6 +97,28 @@ def people_with(
         person = own.get(identity) or Employee(identity, row.name, identities={system: row.id})
         owned = {name: value for name, value in told.items() if name not in kept and value != ""}
         found[identity] = replace(person, **owned)
+    return found
+
+
+def logins_with(
+    replica: Replica, people: Mapping[str, Employee], owner: str
+) -> dict[str, Employee]:
+    """The same people, with their logins in the system of this list.
+
+    They meet by the identity that `owner`, who owns people, knows them by.
+    """
+    numbers = {
+        person.identities[owner].casefold(): person.id
+        for person in people.values()
+        if owner in person.identities
+    }
+    found = dict(people)
+    for row in replica.rows.values():
+        identity = numbers.get(row.id.casefold())
+        if identity is not None and isinstance(row, PersonRow):
+            known = found[identity]
+            logins = {**known.identities, replica.system: row.login}
+            found[identity] = replace(known, identities=logins)
     return found
 
 

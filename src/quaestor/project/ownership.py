@@ -9,9 +9,10 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["EVERY_ENTITY", "OURSELVES", "DecisionOwner", "ObjectOwner", "Ownership"]
+__all__ = ["EVERY_ENTITY", "IDENTITIES", "OURSELVES", "DecisionOwner", "ObjectOwner", "Ownership"]
 
 OURSELVES = "quaestor"
+IDENTITIES = "identities"
 EVERY_ENTITY = "*"
 
 DecisionKind = Literal["approval", "budget"]
@@ -59,6 +60,16 @@ class Ownership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if (one.decision, one.document) == (decision, document)
         }
         return declared.get(entity) or declared.get(EVERY_ENTITY)
+
+    def sources(self, kind: str) -> frozenset[str]:
+        """The systems whose lists make this kind of object: its owner's, and for people also that
+        of the system that owns their `identities`.
+        """
+        owner = self.owner(kind)
+        if owner is None or owner.mode != "replica":
+            return frozenset()
+        logins = owner.fields.get(IDENTITIES) if kind == "employee" else None
+        return frozenset({owner.owner, logins or owner.owner})
 
     def owner(self, kind: str) -> ObjectOwner | None:
         """The system of record of one kind of object."""

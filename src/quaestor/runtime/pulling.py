@@ -246,7 +246,8 @@ class Puller:
         """What the answer says about the system, as for a send (DESIGN D6)."""
         circuit = self.lanes.circuit(stream.system)
         match answer:
-            case Transient(code=code) if code == DEADLINE_PASSED:
+            # Our own lateness, or a right to this stream alone that is missing: sends will tell.
+            case Transient(code=code) if code in (DEADLINE_PASSED, "connector_auth_failed"):
                 return
             case Transient(system=True, retry_after_s=wait_s):
                 pass

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from quaestor.connectors.coupa.callout import receiver
 from quaestor.connectors.coupa.client import CoupaClient
 from quaestor.connectors.coupa.config import CoupaConfig
-from quaestor.connectors.coupa.manifest import MANIFEST, REPORT_STATUS, SUPPLIERS
+from quaestor.connectors.coupa.manifest import MANIFEST, REPORT_STATUS, SUPPLIERS, USERS
 from quaestor.connectors.coupa.pulling import Pulling
+from quaestor.connectors.coupa.replicas import supplier_row, user_row
 from quaestor.connectors.coupa.reporting import Reporting, render_report
-from quaestor.connectors.coupa.suppliers import supplier_row
 from quaestor.connectors.kit.contract import (
     Command,
     Found,
@@ -103,5 +103,8 @@ KIND = ConnectorKind(
     simulator=_simulator,
     simulator_options=_simulator_options,
     receiver=receiver,
-    replicas={SUPPLIERS: ReplicaStream("supplier", supplier_row)},
+    replicas={
+        SUPPLIERS: ReplicaStream("supplier", supplier_row),
+        USERS: ReplicaStream("employee", user_row),
+    },
 )
