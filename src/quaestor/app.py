@@ -455,6 +455,7 @@ def _system_facts(project: Project) -> Iterator[SystemFacts]:
                 for action, promise in manifest.actions.items()
             ),
             streams=manifest.streams,
+            questions=manifest.questions,
         )
 
 

@@ -51,22 +51,19 @@ def completeness(trace: Trace, doubts: Sequence[Doubt] = ()) -> Completeness:
 
 
 def _missing_stages(steps: Sequence[Step]) -> Iterator[str]:
-    """A step begins in a stage that an earlier entry of its document ended in."""
-    ended: dict[int | None, set[str]] = {}
+    """A step begins in a stage that an earlier entry of its document led to or stood in."""
+    entered: dict[int | None, set[str]] = {}
     for number, step in enumerate(steps, 1):
-        known = ended.setdefault(step.document_id, set())
+        known = entered.setdefault(step.document_id, set())
         if step.erased:
             # What it said is gone; that it was there is proved by its leaf.
             known.add("")
             continue
-        if step.effect == "step":
-            passed = step.details.get("by_way_of", "").split()
-            begins = passed[0] if passed else step.stage_before
-            if begins and known and begins not in known and "" not in known:
-                yield f"Before step {number} the stage {begins} has no beginning."
-            known.clear()
-        if step.stage_after:
-            known.add(step.stage_after)
+        way = [*step.details.get("by_way_of", "").split(), step.stage_before, step.stage_after]
+        stages = [stage for stage in way if stage]
+        if stages and known and stages[0] not in known and "" not in known:
+            yield f"Before step {number} the stage {stages[0]} has no beginning."
+        known.update(stages)
 
 
 def _missing_content(steps: Sequence[Step]) -> Iterator[str]:

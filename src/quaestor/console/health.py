@@ -55,8 +55,8 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """One system. `state` is `working`, `trouble`, `quiet` where nothing was heard of it yet, or
-    `named` where nothing is sent to it and nothing pulled from it.
+    """One system. `state` is `working`, `trouble`, `quiet` where nothing was heard of it yet,
+    `asked` where it only answers questions, or `named` where it does nothing for us.
     """
 
     facts: SystemFacts
@@ -89,7 +89,7 @@ def health(
         if circuit.get("open") or any(each.trouble for each in its):
             state = "trouble"
         elif not facts.actions and not facts.streams and heard is None:
-            state = "named"
+            state = "asked" if facts.questions else "named"
         found.append(
             Health(
                 facts=facts,

@@ -23,7 +23,7 @@ class ActionFacts(msgspec.Struct, frozen=True):
 
 
 class SystemFacts(msgspec.Struct, frozen=True):
-    """One system of the project: what it is, and what may be sent there or is pulled from it.
+    """One system of the project: what it is, what is sent there, pulled from it, asked of it.
 
     Nothing is sent to one that is `observed`.
     """
@@ -34,6 +34,7 @@ class SystemFacts(msgspec.Struct, frozen=True):
     observed: bool = False
     actions: tuple[ActionFacts, ...] = ()
     streams: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
 
 
 class ConsoleLimits(msgspec.Struct, frozen=True):
@@ -50,7 +51,7 @@ class ConsoleLimits(msgspec.Struct, frozen=True):
     rows_per_page: int = 50
     wire_chars_per_page: int = 96_000
     causes_rows_max: int = 50_000
-    summed_max: int = 5_000
+    summed_max: int = 2_000
 
 
 @dataclass(frozen=True)

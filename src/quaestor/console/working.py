@@ -22,12 +22,16 @@ from quaestor.store import Connection
 __all__ = ["WORK", "Group", "Parked", "grouped"]
 
 _OWNERS = ("finance", "operator", "requester")
+# What waits for the same words is one row: a month-end has few causes and many documents.
 _PARKED = """
-select d.id, d.type, d.entity, w.parked, w.parked_at
-from quaestor.work w join quaestor.document d on d.id = w.document_id
-where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
-  and ($2::text is null or w.entity = $2)
-order by w.parked_at, d.id limit $3
+select type, entity, parked, array_agg(id order by id) as documents, min(parked_at) as oldest
+from (
+    select d.id, d.type, d.entity, w.parked, w.parked_at
+    from quaestor.work w join quaestor.document d on d.id = w.document_id
+    where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
+      and ($2::text is null or w.entity = $2)
+    order by w.parked_at, d.id limit $3
+) oldest group by type, entity, parked
 """
 _BODIES = """
 select d.id, b.body
@@ -45,13 +49,13 @@ _park = msgspec.json.Decoder(Park)
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """A document that waits for a person."""
+    """Documents of an entity that wait for a person, all with the same refusal."""
 
-    document: int
     type: str
     entity: str
     park: Park
-    at: datetime
+    documents: tuple[int, ...]
+    oldest: datetime
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -91,9 +95,9 @@ def _group(cause: Cause, members: Sequence[Parked]) -> Group:
         meaning=kind.meaning if kind is not None else "",
         next=next_step(cause.code, cause.owner),
         ways_out=tuple(dict.fromkeys(way for each in members for way in each.park.ways_out)),
-        documents=tuple(each.document for each in members),
+        documents=tuple(sorted(id_ for each in members for id_ in each.documents)),
         entities=tuple(sorted({each.entity for each in members})),
-        oldest=min(each.at for each in members),
+        oldest=min(each.oldest for each in members),
     )
 
 
@@ -103,17 +107,24 @@ async def _work(ask: Ask, connection: Connection) -> Reply | Go:
     entity = ask.query.get("entity") or None
     if owner is not None and owner not in _OWNERS:
         raise Refused(404, "not_found")
-    rows = await connection.fetch(_PARKED, owner, entity, limits.causes_rows_max + 1)
+    rows = await connection.fetch(_PARKED, owner, entity, limits.causes_rows_max)
     parked = [
-        Parked(row["id"], row["type"], row["entity"], _park.decode(row["parked"]), row["parked_at"])
-        for row in rows[: limits.causes_rows_max]
+        Parked(
+            row["type"],
+            row["entity"],
+            _park.decode(row["parked"]),
+            tuple(row["documents"]),
+            row["oldest"],
+        )
+        for row in rows
     ]
     groups = grouped(parked)
+    count = sum(group.count for group in groups)
     running = await connection.fetchrow(_RUNNING)
     shows = {
         "groups": groups,
-        "count": len(parked),
-        "is_cut": len(rows) > limits.causes_rows_max,
+        "count": count,
+        "is_cut": count == limits.causes_rows_max,
         "owner": owner,
         "entity": entity,
         "owners": _OWNERS,
