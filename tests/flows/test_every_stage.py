@@ -17,7 +17,7 @@ from quaestor.flows.kit.step import Await
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.model.event import Decided
 from tests.flows.elsewhere import Elsewhere, decided_there, driver_with_planning
-from tests.flows.world import NOW, a_line, a_requisition, as_document, cancel, changed
+from tests.flows.world import NOW, a_line, a_requisition, as_document, cancel, changed, retry
 from tests.support.flow_driver import FlowDriver
 
 FIRST = a_requisition(a_line(amount="400.00"))
@@ -61,6 +61,12 @@ def is_ordered_and_cancelled(driver: FlowDriver, elsewhere: Elsewhere) -> None:
     is_cancelled(driver, elsewhere)
 
 
+def is_changed_too_late(driver: FlowDriver, elsewhere: Elsewhere) -> None:
+    is_approved(driver, elsewhere)
+    elsewhere.finish(driver)
+    is_changed(driver, elsewhere)
+
+
 # The stage, what happens while the document waits for its decision so that it comes there, and how
 # a change at that moment ends: with the outcome or refusal, at this version.
 ORDERED, KEPT, CANCELLED = ("ordered", 3), ("state_forbids_change", 1), ("cancelled", 1)
@@ -80,6 +86,7 @@ ROWS: list[tuple[str, Way, tuple[str, int]]] = [
     ("reporting_ordered", is_approved, KEPT),
     ("reported", is_approved, KEPT),
     ("closed", is_approved, KEPT),
+    ("unchangeable", is_changed_too_late, KEPT),
     ("reporting_rejected", is_rejected, ORDERED),
     ("expiring", is_forgotten, ORDERED),
     ("expired", is_forgotten, ORDERED),
@@ -152,6 +159,20 @@ def test_a_change_before_any_stage_is_adopted_refused_or_comes_too_late(
     assert sum(driver.holding.enc.values(), Decimal(0)) == Decimal(encumbered)
     assert len(elsewhere.orders) == (0 if end == CANCELLED else 1)
     assert times_sent(driver, "create_order") <= 1
+
+
+@pytest.mark.parametrize("stage", ["reporting_ordered", "reported", "closed"])
+def test_a_change_of_what_is_ordered_is_refused_where_it_was_made(stage: str) -> None:
+    driver, elsewhere = at(stage, is_approved)
+
+    driver.arrives(as_document(THIRD), changed(THIRD))
+    elsewhere.finish(driver)
+    driver.deliver(retry())
+    elsewhere.finish(driver)
+
+    assert driver.outcome == "ordered"
+    assert elsewhere.reports == ["ordered", "refused"]
+    assert driver.sends["change_refused/3"].state == "resolved"
 
 
 # What is on the wire when the cancellation comes: its answer was lost, and it did arrive.

@@ -196,6 +196,40 @@ async def test_a_change_while_workday_decides_takes_the_former_version_back(
     assert (requests, orders, told) == (["CANCELED", "APPROVED"], [True], ["ordered"])
 
 
+async def test_a_change_of_what_is_ordered_is_refused_in_coupa_and_orders_nothing_more(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    async with a_company(database, tmp_path / "acme", requisitions=[headline()]) as company:
+        await company.hears("coupa")
+        company.decides(await company.waits_in_workday(), BEN, CARLA)
+        await company.hears("workday")
+        await company.ends("ordered")
+
+        company.coupa.changes("requisitions", "20417", {"req-title": "Laptops, again"})
+        await company.hears("coupa")
+        await company.ends("state_forbids_change")
+
+        orders, told = company.orders(), company.told()
+
+    assert (orders, told) == ([True], ["ordered", "state_forbids_change"])
+
+
+async def test_a_taking_back_whose_answer_is_lost_is_known_and_done_once(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    async with a_company(database, tmp_path / "acme", requisitions=[headline()]) as company:
+        await company.hears("coupa")
+        await company.waits_in_workday()
+
+        company.workday_loses_its_answer()
+        await company.cancels()
+        await company.ends("cancelled")
+
+        requests, told = company.requests(), company.told()
+
+    assert (requests, told) == (["CANCELED"], ["cancelled"])
+
+
 async def test_a_requisition_that_is_withdrawn_in_coupa_is_cancelled_everywhere(
     database: TestDatabase, tmp_path: Path
 ) -> None:

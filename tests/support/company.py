@@ -97,7 +97,7 @@ class Company:
     coupa: CoupaSimulator
     workday: WorkdaySimulator
     sap: SapSimulator
-    sap_wire: Simulator
+    wires: Mapping[str, Simulator]
 
     # --- what people do -------------------------------------------------------------------------
 
@@ -130,7 +130,12 @@ class Company:
     def sap_loses_its_answer(self) -> None:
         """The next order is created, and nobody hears of it."""
         on = "POST /sap/opu/odata/sap/API_PURCHASEORDER_PROCESS_SRV/A_PurchaseOrder"
-        self.sap_wire.plan.put([Fault(on=on, nth=1, do="drop_after_commit")])
+        self.wires["sap"].plan.put([Fault(on=on, nth=1, do="drop_after_commit")])
+
+    def workday_loses_its_answer(self) -> None:
+        """The next message about a requisition is worked on, and nobody hears of it."""
+        on = "POST /ccx/service/acme/Resource_Management"
+        self.wires["workday"].plan.put([Fault(on=on, nth=1, do="drop_after_commit")])
 
     # --- what a test waits for, and looks at ----------------------------------------------------
 
@@ -235,7 +240,7 @@ async def a_company(
         engine = await app.engine("worker-1")
         working = asyncio.create_task(engine.run())
         try:
-            yield Company(app, app.puller(engine), coupa, workday, sap, wires["sap"])
+            yield Company(app, app.puller(engine), coupa, workday, sap, wires)
         finally:
             engine.stop()
             await working

@@ -30,12 +30,20 @@ __all__ = [
 REPORTING_READS: tuple[type, ...] = (Routing,)
 
 _REPORT = "report/"
+_CHANGE = "change_refused"
 
 
 def report(
-    dossier: Dossier, state: State, *, orders: tuple[str, ...] = (), refusal: Refusal | None = None
+    dossier: Dossier,
+    state: State,
+    *,
+    orders: tuple[str, ...] = (),
+    refusal: Refusal | None = None,
+    change: int | None = None,
 ) -> Send | None:
     """The write-back of this state; `None` where nobody takes it, or where it was answered.
+
+    With `change` it says only what became of that later version, and not of the document.
 
     A report that was refused there is sent again only after a person asked for it: `reported`
     parks it, and a retry comes back here.
@@ -44,7 +52,8 @@ def report(
     if document.source_system not in dossier.read(Routing).reports_to:
         return None
     what = f"{_REPORT}{state}/{refusal.code}" if refusal else f"{_REPORT}{state}"
-    name = f"{what}/{document.version}"
+    what, version = (_CHANGE, change) if change is not None else (what, document.version)
+    name = f"{what}/{version}"
     if isinstance(dossier.results.get(name), Applied):
         return None
     requisition: Requisition = document.body
@@ -56,7 +65,7 @@ def report(
         document.source_system,
         "report_status",
         order_group=what,
-        generation=document.version,
+        generation=version,
         status=status,
     )
 

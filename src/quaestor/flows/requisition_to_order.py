@@ -89,6 +89,9 @@ _BEFORE_DECISION = frozenset(
         "undecided",
     }
 )
+# Everything is ordered, and the numbers go home first; a change is looked at after that.
+_GOING_HOME = frozenset({"ordered", "reporting_ordered", "reported"})
+_ALL_DONE = frozenset({"closed", "unchangeable"})
 # Cancelled, or on the way there, or let go of: nothing takes it up again.
 _OVER = frozenset(
     {
@@ -234,14 +237,31 @@ def _changed(dossier: Dossier, event: Changed) -> Step | None:
     orders = placed(dossier)
     if not orders:
         return _adopted(dossier, later.version)
-    if not all(is_committed(dossier, order.group) for order in orders):
+    all_committed = all(is_committed(dossier, order.group) for order in orders)
+    if not all_committed or dossier.stage in _GOING_HOME:
         return None
     requisition: Requisition = dossier.document.body
-    numbers = ", ".join(order.document.number for order in orders)
-    refusal = refuse("state_forbids_change", version=str(event.version), orders=numbers)
+    refusal = _too_late(dossier, event.version)
     message = f"Requisition {requisition.number} is ordered and cannot be changed."
     told = Tell("told", requisition.requester, message, refusal)
+    if dossier.stage in _ALL_DONE:
+        return Step((told,), "unchangeable")
     return Step((told,), Park(refusal.owner, refusal))
+
+
+def unchangeable(dossier: Dossier) -> Step:
+    """All is ordered: who changed it reads where he did that it stays, and somebody looks at it."""
+    version = dossier.later.version if dossier.later else dossier.document.version
+    refusal = _too_late(dossier, version)
+    sent = report(dossier, "refused", refusal=refusal, change=version)
+    if sent is None or sent.name in dossier.results:
+        return Step((), Park(refusal.owner, refusal, resume="reporting_ordered"))
+    return Step((sent,), "unchangeable")
+
+
+def _too_late(dossier: Dossier, version: int) -> Refusal:
+    numbers = ", ".join(order.document.number for order in placed(dossier))
+    return refuse("state_forbids_change", version=str(version), orders=numbers)
 
 
 def _adopted(dossier: Dossier, version: int) -> Step:
@@ -272,6 +292,7 @@ REQUISITION_TO_ORDER = Flow(
         "deciding": Stage(deciding, APPROVING_READS),
         "expiring": Stage(expiring),
         "expired": Stage(expired, WITHDRAWING_READS),
+        "unchangeable": Stage(unchangeable, REPORTING_READS),
         "undecided": Stage(undecided, REPORTING_READS),
         "ordering": Stage(ordering, ORDERING_READS),
         "posting": Stage(posting, ORDERING_READS),

@@ -122,7 +122,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("version_changed", "requester", "The document has changed since the decision was made up."),
     ("decider_differs", "operator", "Another system decides here; the vote belongs there."),
     ("webhook_unknown", "operator", "No connector of this system takes webhooks."),
-    ("directory_shrink_guard", "operator", "Too many people are missing; the old directory stays."),
+    ("directory_shrink_guard", "operator", "A load has a tenth fewer entries; the old list stays."),
     ("hierarchy_cycle", "operator", "People manage each other in a circle; the old one stays."),
     ("signature_invalid", "operator", "The signature of the delivery is not good."),
     ("timestamp_out_of_range", "operator", "The delivery is too old, or from the future."),
