@@ -105,7 +105,8 @@ def ordering(dossier: Dossier) -> Step:
     targets = _targets(dossier)
     if isinstance(targets, Refusal):
         return _parked(targets)
-    for group in targets.groups:
+    # The first is tried by `posting`, which comes next and sends it.
+    for group in targets.groups[1:]:
         order = _order(dossier, targets, group)
         if isinstance(order, Refusal):
             return _parked(order)

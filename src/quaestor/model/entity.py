@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -46,4 +47,10 @@ class Entity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def local_date(self, at: datetime) -> date:
         """The date in the entity's time zone at an aware instant (invariant I34)."""
-        return at.astimezone(ZoneInfo(self.time_zone)).date()
+        return _local_date(self.time_zone, at)
+
+
+@lru_cache(maxsize=1024)
+def _local_date(time_zone: str, at: datetime) -> date:
+    """Every stage of a document asks for the same day of it."""
+    return at.astimezone(ZoneInfo(time_zone)).date()

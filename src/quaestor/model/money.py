@@ -52,6 +52,7 @@ MINOR_UNITS: dict[str, int] = {
 # 15 + 6 digits times 15 + 6 digits, summed over every line, without a rounding nobody asked for:
 # the 28 digits of Python's default context would raise, or round, in the middle of a sum.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
+_UNITS = {decimals: Decimal(1).scaleb(-decimals) for decimals in set(MINOR_UNITS.values())}
 
 # Only ASCII digits: `\d` would also take Arabic-Indic and full-width digits (spec N22).
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?")
@@ -125,7 +126,7 @@ def parse_quantity(text: object) -> Decimal:
 
 def round_to_minor(value: Decimal, currency: str) -> Decimal:
     """Half up to the currency's minor unit (rules A4, B8, M10)."""
-    return value.quantize(Decimal(1).scaleb(-minor_unit(currency)), context=_EXACT)
+    return value.quantize(_UNITS[minor_unit(currency)], context=_EXACT)
 
 
 def extended_amount(quantity: Decimal, unit_price: Decimal, currency: str) -> Decimal:

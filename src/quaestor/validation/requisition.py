@@ -26,6 +26,8 @@ from quaestor.model.requisition import Requisition
 
 __all__ = ["CHECKS", "Limits", "check_requisition"]
 
+_AMOUNT_ABOVE = 10**INTEGER_DIGITS_MAX
+
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a deployment accepts. `units` empty accepts every unit; `whole_units` have no half."""
@@ -111,42 +113,50 @@ def _currency_is_known(requisition: Requisition, limits: Limits) -> Iterator[Ref
         yield refuse("unknown_currency", currency=requisition.currency[:10])
 
 
-def _amounts(requisition: Requisition) -> Iterator[tuple[str, Decimal, int]]:
-    """Each amount with where it stands and how many decimals it may have."""
+def _amounts(requisition: Requisition) -> Iterator[tuple[Decimal, int, _Place]]:
+    """Each amount with how many decimals it may have, and where it stands."""
     scale = minor_unit(requisition.currency)
-    yield "total", requisition.total, scale
+    yield requisition.total, scale, ()
     for line in requisition.lines:
-        yield f"lines[{line.number}].unit_price", line.unit_price, UNIT_PRICE_DECIMALS_MAX
-        yield f"lines[{line.number}].amount", line.amount, scale
+        yield line.unit_price, UNIT_PRICE_DECIMALS_MAX, (line.number, "unit_price")
+        yield line.amount, scale, (line.number, "amount")
         for position, split in enumerate(line.splits, start=1):
-            yield f"lines[{line.number}].splits[{position}].amount", split.amount, scale
+            yield split.amount, scale, (line.number, f"splits[{position}].amount")
+
+
+# Told in words only of what is refused: nearly nothing is, and there are many amounts.
+_Place = tuple[()] | tuple[int, str]
+
+
+def _where(place: _Place) -> str:
+    return f"lines[{place[0]}].{place[1]}" if place else "total"
 
 
 def _amounts_are_numbers(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
-    for where, amount, _ in _amounts(requisition):
+    for amount, _, place in _amounts(requisition):
         if not amount.is_finite():
-            yield refuse("money_format", where=where)
+            yield refuse("money_format", where=_where(place))
     for line in requisition.lines:
         if not line.quantity.is_finite():
             yield refuse("quantity_invalid", where=f"lines[{line.number}].quantity")
 
 
 def _amounts_are_not_negative(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
-    for where, amount, _ in _amounts(requisition):
+    for amount, _, place in _amounts(requisition):
         if amount < 0:
-            yield refuse("negative_amount", where=where)
+            yield refuse("negative_amount", where=_where(place))
 
 
 def _amounts_are_in_range(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
-    for where, amount, _ in _amounts(requisition):
-        if amount >= 10**INTEGER_DIGITS_MAX:
-            yield refuse("amount_out_of_range", where=where)
+    for amount, _, place in _amounts(requisition):
+        if amount >= _AMOUNT_ABOVE:
+            yield refuse("amount_out_of_range", where=_where(place))
 
 
 def _decimals_fit(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
-    for where, amount, scale in _amounts(requisition):
+    for amount, scale, place in _amounts(requisition):
         if _decimals(amount) > scale:
-            yield refuse("too_many_decimals", where=where, decimals_max=str(scale))
+            yield refuse("too_many_decimals", where=_where(place), decimals_max=str(scale))
 
 
 def _decimals(value: Decimal) -> int:
@@ -156,7 +166,7 @@ def _decimals(value: Decimal) -> int:
 
 def _quantities_are_good(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
     for line in requisition.lines:
-        in_range = 0 < line.quantity < 10**INTEGER_DIGITS_MAX
+        in_range = 0 < line.quantity < _AMOUNT_ABOVE
         if not in_range or _decimals(line.quantity) > UNIT_PRICE_DECIMALS_MAX:
             yield refuse("quantity_invalid", where=f"lines[{line.number}].quantity")
 

@@ -41,6 +41,7 @@ _ITEM = (
     ("tax_code", "TaxCode"),
     ("account_assignment_category", "AccountAssignmentCategory"),
 )
+_Charge = tuple[str, str, Decimal | None]
 _SHARE = ("PurgDocNetAmount", "MultipleAcctAssgmtDistrPercent")
 
 
@@ -111,9 +112,9 @@ def _items(
 
 def _item(at: str, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[str]:
     yield from _codes(f"{at}.", _ITEM, wanted, there)
-    if _decimal(there.get("OrderQuantity")) != Decimal(wanted["OrderQuantity"]):
+    if not _same_amount(there.get("OrderQuantity"), wanted["OrderQuantity"]):
         yield _said(f"{at}.quantity", there.get("OrderQuantity"), wanted["OrderQuantity"])
-    if _unit_price(there) != _unit_price(wanted):
+    if not _same_price(there, wanted):
         yield _said(f"{at}.unit_price", _shown(_unit_price(there)), _shown(_unit_price(wanted)))
     for schedule in wanted.get("to_ScheduleLine", ()):
         field = "ScheduleLineDeliveryDate"
@@ -157,15 +158,28 @@ def _codes(
 
 def _charges(
     rows: Sequence[Mapping[str, Any]], shared_by: str | None
-) -> Counter[tuple[str, str, Decimal | None]]:
+) -> Mapping[_Charge, int] | list[_Charge]:
     """Who is charged what share, in no order. A single assignment is charged the whole."""
-    return Counter(
+    charges = [
         (
             _normal(str(row.get("GLAccount") or "")),
             _normal(str(row.get("WBSElementExternalID") or row.get("CostCenter") or "")),
             _decimal(row.get(shared_by)) if shared_by else None,
         )
         for row in rows
+    ]
+    return charges if len(charges) == 1 else Counter(charges)
+
+
+def _same_amount(there: object, wanted: str) -> bool:
+    """Most are told back to the letter, and need not be read."""
+    return there == wanted or _decimal(there) == Decimal(wanted)
+
+
+def _same_price(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    fields = ("NetPriceAmount", "NetPriceQuantity")
+    return all(there.get(field) == wanted[field] for field in fields) or (
+        _unit_price(there) == _unit_price(wanted)
     )
 
 
