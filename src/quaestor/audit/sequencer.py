@@ -40,7 +40,8 @@ _TAKE_LOCK = "select pg_try_advisory_lock($1)"
 _RAISE_FENCE = "update quaestor.audit_sequencer set fence = fence + 1 returning fence"
 _IDENTIFIER = "select system_identifier::text from pg_control_system()"
 _STATE = """
-select next_leaf, last_txid::text as last_txid, last_id, system_identifier
+select next_leaf, last_txid::text as last_txid, last_id, system_identifier,
+       exists (select from quaestor.audit_epoch) as inherited
 from quaestor.audit_sequencer where fence = $1 for update
 """
 # Asked before any lock is taken, so that an idle sequencer costs no transaction id.
@@ -53,9 +54,7 @@ select system_identifier <> (select system_identifier::text from pg_control_syst
           and a.txid < (select pg_snapshot_xmin(pg_current_snapshot())))
 from quaestor.audit_sequencer
 """
-# What a dump brought along was placed when this cluster was new; its transaction ids mean nothing
-# here. Hence the look at the leaves.
-_PLACE = """
+_PLACE_ALL = """
 with scanned as materialized (
     select a.txid, a.id, a.at, a.commitment from quaestor.audit a
     where (a.txid, a.id) > ($1::text::xid8, $2::bigint)
@@ -63,7 +62,6 @@ with scanned as materialized (
     order by a.txid, a.id limit $3
 ), unplaced as (
     select s.*, row_number() over (order by s.txid, s.id) as place from scanned s
-    where not exists (select from quaestor.audit_leaf l where l.audit_id = s.id)
 ), placed as (
     insert into quaestor.audit_leaf (leaf, audit_id, at, leaf_hash)
     select $4 + place - 1, id, at, sha256('\\x0001'::bytea || int8send(id) || commitment)
@@ -74,6 +72,14 @@ select (select count(*) from placed) as placed, count(*) over () as scanned,
        s.txid::text as last_txid, s.id as last_id
 from scanned s order by s.txid desc, s.id desc limit 1
 """
+# What a dump brought along was placed when this cluster was new; its transaction ids mean nothing
+# here. Hence the look at the leaves, which only a trail that was ever inherited needs.
+_PLACE_UNPLACED = _PLACE_ALL.replace(
+    "from scanned s\n)",
+    """from scanned s
+    where not exists (select from quaestor.audit_leaf l where l.audit_id = s.id)
+)""",
+)
 _INHERIT = """
 insert into quaestor.audit_leaf (leaf, audit_id, at, leaf_hash)
 select $1 + row_number() over (order by a.txid, a.id) - 1, a.id, a.at,
@@ -263,7 +269,11 @@ class Sequencer:
     ) -> tuple[Placed, str, int]:
         first = state["next_leaf"]
         row = await connection.fetchrow(
-            _PLACE, state["last_txid"], state["last_id"], self._batch, first
+            _PLACE_UNPLACED if state["inherited"] else _PLACE_ALL,
+            state["last_txid"],
+            state["last_id"],
+            self._batch,
+            first,
         )
         if row is None:
             return Placed(first, 0, more=False), state["last_txid"], state["last_id"]
