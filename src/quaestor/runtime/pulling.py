@@ -221,7 +221,7 @@ class Puller:
                 system=stream.system,
                 stream=stream.name,
                 items=len(answer.items),
-                requests=[_told(one) for one in exchanges],
+                requests=[_told(one) for one in exchanges[:_REQUESTS_TOLD_MAX]],
             )
         return await self._take_in(stream, claimed, answer, exchanges)
 

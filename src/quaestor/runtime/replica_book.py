@@ -81,10 +81,12 @@ class ReplicaBook:
         while not stop.is_set():
             try:
                 await self.refresh()
-            except Exception as error:
-                if not is_storage_trouble(error):
-                    raise
-                _log.warning("storage_unavailable", reason=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - see the next line
+                # What is known stays and grows old; a look that ended would not even say so.
+                if is_storage_trouble(error):
+                    _log.warning("storage_unavailable", reason=type(error).__name__)
+                else:
+                    _log.exception("replicas_not_read")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), EVERY_S)
 
