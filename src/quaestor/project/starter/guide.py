@@ -30,7 +30,7 @@ quaestor trace {number} --data {path}-data
 ```
 
 `up` stays; use a second terminal for the others, and put what `token` prints into `TOKEN`. It is
-good for requisitions, and for bringing the approval that this one has.
+good for requisitions, and for bringing the approval that this one has.{undecided}
 `quaestor down --data {path}-data` stops it all.
 
 ## What is what
@@ -68,12 +68,15 @@ def guide_files(
         number=_NUMBER,
         systems="; ".join(titles),
         how=", with a simulator in the place of each system" if not real else "",
+        undecided=_UNDECIDED.format(decider=chosen.approvals) if chosen.approvals else "",
         secrets=": environment variables, named in quaestor.toml",
     )
     first = json.dumps(_requisition(chosen, at), indent=2, ensure_ascii=False)
     return {"README.md": text, FIRST: first + "\n"}
 
 
+_UNDECIDED = """ Without its `approval`,
+and with another `source_id` and Idempotency-Key, it is handed to {decider}, which decides."""
 _NUMBER = "FIRST-1"
 
 

@@ -39,6 +39,15 @@ simulate = true                         # Quaestor's own simulator stands in: no
 """
 
 
+# Its people decide by themselves, so that a requisition without an approval gets one.
+_SIMULATOR: Mapping[str, str] = {
+    "workday": """\
+[systems.{name}.simulator.routing]      # the manager, then finance; each takes a moment
+steps = [{{by = "manager", after_ms = 500}}, {{by = "finance", after_ms = 500}}]
+"""
+}
+
+
 def settings_file(chosen: Chosen, name: str, *, real: bool) -> str:
     """The whole file. With `real` the systems' own addresses, and nothing is sent to them."""
     parts = [_HEAD.format(name=name), _deployment(name, real)]
@@ -97,7 +106,7 @@ def _system(name: str, kind: ConnectorKind, real: bool) -> str:
         ),
         "",
         *(_webhook(name) if manifest.receives else ()),
-        *_simulator(name, real),
+        *(() if real else _simulator(name, manifest.kind)),
         *_auth(name, kind, mark),
     )
 
@@ -110,11 +119,11 @@ def _defaults(kind: ConnectorKind) -> dict[str, Any]:
     return known
 
 
-def _simulator(name: str, real: bool) -> list[str]:
+def _simulator(name: str, kind: str) -> list[str]:
     table = f"systems.{name}.simulator"
-    return (
-        [] if real else [f"# [{table}]", *choices(SimulatorSettings, table, without=("own",)), ""]
-    )
+    own = _SIMULATOR.get(kind, "").format(name=name).splitlines()
+    shared = choices(SimulatorSettings, table, without=("own",))
+    return [f"# [{table}]", *shared, "", *own, *([""] if own else [])]
 
 
 def _webhook(name: str) -> list[str]:
