@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.database import TestDatabase, asked
+from tests.support.gateway import a_body, a_line_body
 from tests.support.quaestor_process import (
     EXAMPLE,
     processes_naming,
@@ -113,6 +114,25 @@ def test_what_is_sent_on_in_coupa_is_decided_in_workday_ordered_and_reported_hom
     assert len(set(numbers)) == 2
     assert set(numbers) <= {order["number"] for order in orders}
     assert "approved by workday (gus.adler for erin.wells: counted, fay.nolan: satisfies)" in told
+
+
+def test_what_comes_over_http_without_a_decision_is_decided_in_workday(unhurt: Up) -> None:
+    up = unhurt
+    headers = {
+        "Authorization": f"Bearer {up.ready['token']}",
+        "Content-Type": "application/json",
+        "Idempotency-Key": "up-1",
+    }
+    body = json.dumps(a_body("UP-1", lines=[a_line_body(category="it_hardware")])).encode()
+    request = urllib.request.Request(f"{up.ready['url']}/v1/requisitions", body, headers)
+
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        taken = json.load(answer)
+    until(lambda: up.outcome_of("UP-1") == "ordered", "the order")
+
+    told = "\n".join(quaestor("trace", "UP-1", "--data", up.data).lines)
+    assert taken["status"] == "accepted"
+    assert "approved by workday (ben.koch: satisfies, carla.lindt: satisfies)" in told
 
 
 def test_what_cannot_go_on_stands_in_the_worklist_with_its_owner(unhurt: Up) -> None:
