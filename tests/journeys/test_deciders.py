@@ -63,12 +63,10 @@ async def test_an_approval_of_version_1_after_version_2_exists_is_not_counted(
         await company.hears("workday")
         await company.ends("ordered")
 
-        recorded, orders, requests = (
-            await company.recorded(),
-            company.orders(),
-            company.requests(),
-        )
+        recorded, asked = await company.recorded(), await company.asked()
+        orders, requests = company.orders(), company.requests()
 
+    assert asked == ["withdrawn", "decided"]
     assert [one["outcome"] for one in recorded] == ["no_open_request", "approved"]
     assert recorded[0]["votes"] == "ben.koch: approved, carla.lindt: approved"
     assert (orders, requests) == ([True], ["APPROVED", "APPROVED"])

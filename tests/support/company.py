@@ -195,6 +195,13 @@ class Company:
         """For each order in SAP, whether it stands."""
         return [not one["deleted"] for one in self.sap.documents(None)]
 
+    async def asked(self) -> list[str]:
+        """How each approval request stands with us, in order."""
+        rows = await self.app.database.fetch(
+            "select state from quaestor.approval_request order by requested_at"
+        )
+        return [row["state"] for row in rows]
+
     def requests(self) -> list[str]:
         """The status of each requisition in Workday."""
         return [str(one["status"]) for one in self.workday.documents(None)]
