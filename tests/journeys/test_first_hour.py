@@ -75,7 +75,7 @@ def test_the_first_hour_of_the_readme_ends_with_a_purchase_order(place: Path) ->
     assert '"status":"accepted"' in taken.stdout, taken.stderr
     assert "POST" in traced.stdout
     assert "4500000000" in traced.stdout
-    assert waiting == {"items": []}
+    assert waiting == {"items": [], "not_understood": []}
     assert (stopped.returncode, code) == (0, 0)
 
 

@@ -15,6 +15,7 @@ from quaestor.model.refusal import refuse
 from quaestor.runtime.lanes import Lanes
 from quaestor.runtime.pulling import ForDocument, NotUnderstood, Puller, Stream, Translated
 from quaestor.runtime.receiving import Inbound
+from quaestor.runtime.worklist import read_not_understood
 from tests.support.database import TestDatabase
 from tests.support.engine import MEMO_FLOW, Bench, Memo, bench_on
 
@@ -96,6 +97,21 @@ async def test_what_is_not_understood_stands_with_an_owner_until_it_is(
     assert row["body"] == b"garbage"
     assert row["cleared_at"] is None
     assert (puller.taken, puller.refused) == (1, 1)
+
+
+async def test_what_is_not_understood_is_read_by_its_owner_alone(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    puller, stream = _puller(bench, Desk("garbage", "D1"))
+    await puller.once(stream)
+
+    async with bench.database.connection() as connection:
+        operators = await read_not_understood(connection, owner="operator")
+        finances = await read_not_understood(connection, owner="finance")
+
+    assert [(one.system, one.source_id, one.refusal) for one in operators] == [
+        ("desk", "garbage", "source_document_invalid")
+    ]
+    assert finances == []
 
 
 async def test_an_event_wakes_the_document_that_it_is_about(database: TestDatabase) -> None:

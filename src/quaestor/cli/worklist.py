@@ -12,7 +12,7 @@ from quaestor.cli.reading import in_database
 
 if TYPE_CHECKING:
     from quaestor.model.refusal import Owner
-    from quaestor.runtime.worklist import WorklistItem
+    from quaestor.runtime.worklist import NotUnderstoodItem, WorklistItem
     from quaestor.store import Database
 
 __all__ = ["worklist"]
@@ -28,22 +28,27 @@ def worklist(
     entity: Annotated[str, typer.Option(help="Of one legal entity only.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Show what waits for a person: why, how long, and the ways out."""
+    """Show what waits for a person: why, how long, and the ways out; and what came in and was not
+    understood."""
     from rich.table import Table
 
     if owner and owner not in _OWNERS:
         usage_error(f"--owner {owner}: one of {', '.join(_OWNERS)}")
     output = Output(as_json=as_json)
 
-    async def read(opened: Opened, database: Database) -> list[WorklistItem]:
-        from quaestor.runtime.worklist import read_worklist
+    async def read(
+        opened: Opened, database: Database
+    ) -> tuple[list[WorklistItem], list[NotUnderstoodItem]]:
+        from quaestor.runtime.worklist import read_not_understood, read_worklist
 
+        whose, of = cast("Owner | None", owner or None), entity or None
         async with database.connection() as connection:
-            return await read_worklist(
-                connection, owner=cast("Owner | None", owner or None), entity=entity or None
+            return (
+                await read_worklist(connection, owner=whose, entity=of),
+                await read_not_understood(connection, owner=whose, entity=of),
             )
 
-    items = in_database(data, dsn, read)
+    items, strange = in_database(data, dsn, read)
     table = Table(box=None, pad_edge=False)
     for title in ("owner", "document", "waits", "why", "ways out"):
         table.add_column(title, no_wrap=title not in ("why",), overflow="fold")
@@ -52,8 +57,12 @@ def worklist(
         why = f"{item.refusal}: {item.meaning}" + (f" {details}" if details else "")
         document = f"{item.document_id} ({item.type} {item.number})"
         table.add_row(item.owner, document, age(item.age_s), why, ", ".join(item.ways_out))
-    output.say(table if items else "Nothing waits for a person.")
-    output.result({"items": items})
+    for one in strange:
+        document = f"{one.system} {one.source_id}"
+        why = f"{one.refusal}: not understood, {one.times} times since {one.received_at:%F %R}"
+        table.add_row(one.owner, document, "", why, "")
+    output.say(table if items or strange else "Nothing waits for a person.")
+    output.result({"items": items, "not_understood": strange})
 
 
 def age(seconds: int) -> str:

@@ -9,17 +9,16 @@ import msgspec
 
 from quaestor.audit.trace import trace
 from quaestor.runtime.observing import HELD
-from quaestor.runtime.worklist import WorklistItem, read_worklist
+from quaestor.runtime.worklist import (
+    NotUnderstoodItem,
+    WorklistItem,
+    read_not_understood,
+    read_worklist,
+)
 from quaestor.security.masking import mask_values
 from quaestor.store import Connection
 
-__all__ = ["HeldSend", "NotUnderstoodItem", "Observed", "read_held", "read_observed"]
-
-_NOT_UNDERSTOOD = """
-select system, source_id, owner, code, received_at, times from quaestor.inbound_refused
-where cleared_at is null and ($1::text is null or entity in ('', $1))
-order by received_at limit 1000
-"""
+__all__ = ["HeldSend", "Observed", "read_held", "read_observed"]
 
 
 class HeldSend(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,17 +33,6 @@ class HeldSend(msgspec.Struct, frozen=True, omit_defaults=True):
     held_at: datetime
     age_s: int
     payload: str = ""
-
-
-class NotUnderstoodItem(msgspec.Struct, frozen=True):
-    """What a stream brought and no mapping understands."""
-
-    system: str
-    source_id: str
-    owner: str
-    refusal: str
-    received_at: datetime
-    times: int
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -73,21 +61,10 @@ async def read_observed(
             msgspec.structs.replace(one, payload=await _payload(connection, one)) for one in held
         ]
     parked = await read_worklist(connection, entity=entity)
-    rows = await connection.fetch(_NOT_UNDERSTOOD, entity)
     return Observed(
         tuple(held),
         tuple(item for item in parked if item.refusal != HELD),
-        tuple(
-            NotUnderstoodItem(
-                row["system"],
-                row["source_id"],
-                row["owner"],
-                row["code"],
-                row["received_at"],
-                row["times"],
-            )
-            for row in rows
-        ),
+        tuple(await read_not_understood(connection, entity=entity)),
     )
 
 

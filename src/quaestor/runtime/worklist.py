@@ -15,7 +15,13 @@ from quaestor.flows.kit.step import Park
 from quaestor.model.refusal import REFUSALS, Owner
 from quaestor.store import Connection
 
-__all__ = ["ITEMS_MAX", "WorklistItem", "read_worklist"]
+__all__ = [
+    "ITEMS_MAX",
+    "NotUnderstoodItem",
+    "WorklistItem",
+    "read_not_understood",
+    "read_worklist",
+]
 
 ITEMS_MAX = 1000
 
@@ -27,6 +33,13 @@ where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
   and ($2::text is null or w.entity = $2)
   and ($4::text is null or w.parked_code = $4)
 order by w.parked_owner, w.parked_at limit $3
+"""
+
+_NOT_UNDERSTOOD = """
+select system, source_id, owner, code, received_at, times from quaestor.inbound_refused
+where cleared_at is null and ($1::text is null or entity in ('', $1))
+  and ($2::text is null or owner = $2)
+order by received_at limit $3
 """
 
 _park_decoder = msgspec.json.Decoder(Park)
@@ -88,3 +101,34 @@ async def read_worklist(
             )
         )
     return found
+
+
+class NotUnderstoodItem(msgspec.Struct, frozen=True):
+    """What a stream brought and no mapping understands, or a whole list that was not let in. It
+    goes when the system tells it better.
+    """
+
+    system: str
+    source_id: str
+    owner: str
+    refusal: str
+    received_at: datetime
+    times: int
+
+
+async def read_not_understood(
+    connection: Connection, *, owner: Owner | None = None, entity: str | None = None
+) -> list[NotUnderstoodItem]:
+    """What came in and became no document, the oldest first; `ITEMS_MAX` at most."""
+    rows = await connection.fetch(_NOT_UNDERSTOOD, entity, owner, ITEMS_MAX)
+    return [
+        NotUnderstoodItem(
+            row["system"],
+            row["source_id"],
+            row["owner"],
+            row["code"],
+            row["received_at"],
+            row["times"],
+        )
+        for row in rows
+    ]
