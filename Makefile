@@ -6,6 +6,7 @@
 #   test-fast  the same without the slow proofs and the browser
 #   check      formatting, types, layers and the rules of the house
 #   bench      measure the throughput
+#   simulate   whole flows over faulty wires; SEEDS=10000 for a night, FROM=17 SEEDS=1 for one seed
 #   lock       renew the locks with uv; UPGRADE=1 takes newer versions
 #   clean      remove caches and build results; .venv stays
 
@@ -24,7 +25,7 @@ STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test test-fast check bench lock clean
+.PHONY: setup demo test test-fast check bench simulate lock clean
 
 setup: $(STAMP)
 
@@ -58,6 +59,9 @@ check: setup
 
 bench: setup
 	@$(BIN)/quaestor bench
+
+simulate: setup
+	@$(BIN)/python -m tests.simulation.runner --seeds $(or $(SEEDS),200) --from $(or $(FROM),0)
 
 # The development lock is made on top of the runtime lock, so that both name the same versions.
 lock:

@@ -37,6 +37,7 @@ __all__ = [
     "initialised",
     "place",
     "prepared",
+    "roomy_memory",
     "session_directory",
     "session_place",
 ]
@@ -90,7 +91,7 @@ def session_place() -> Iterator[Path]:
     databases come and go there many times faster than on a disk that others use. Whatever is in
     it goes with the session, servers included; what a killed session left goes with the next one.
     """
-    with session_directory(_roomy_memory() or Path(tempfile.gettempdir())) as directory:
+    with session_directory(roomy_memory() or Path(tempfile.gettempdir())) as directory:
         yield directory
 
 
@@ -191,7 +192,7 @@ def _in_own_loop(work: Coroutine[Any, Any, T]) -> T:
         return executor.submit(asyncio.run, work).result()
 
 
-def _roomy_memory() -> Path | None:
+def roomy_memory() -> Path | None:
     """A file system in memory, if there is one with room. Programs may not run from it."""
     memory = Path("/dev/shm")
     try:

@@ -1,0 +1,379 @@
+"""One thread, virtual time, and PostgreSQL one statement after the other.
+
+The event loop of a simulation never waits: when nothing is ready, one waiting statement is let
+through to the database, drawn by the seed; when none waits, time goes to the next timer. So what
+happens next depends on the seed alone, not on how fast the machine, the database or the sockets
+are. A statement that waits for another transaction's lock is set aside until that lock is gone.
+
+`quaestor.clock()` is made to stand still in the databases of a simulation, and its offset, which
+only the owner of the schema may set, follows the virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import asyncpg
+
+from quaestor.store import database as store_database
+
+__all__ = ["BEGAN_AT", "Monitor", "Stalled", "StepLoop", "Steps", "stepped_time", "stepping_for"]
+
+BEGAN_AT = datetime(2026, 11, 16, 8, 0, tzinfo=UTC)
+_STANDS_STILL = f"""
+create or replace function quaestor.clock() returns timestamptz language sql stable parallel safe
+    as $$ select timestamptz '{BEGAN_AT.isoformat()}'
+               + (select offset_by from quaestor.clock_offset) $$
+"""
+_SET_CLOCK = "update quaestor.clock_offset set offset_by = $1"
+_IS_BLOCKED = "select cardinality(pg_blocking_pids($1)) > 0"
+_END = "select count(pg_terminate_backend(pid)) from unnest($1::int[]) pid"
+_ENDED = "select not exists (select from pg_stat_activity where pid = any($1::int[]))"
+# A statement that is answered takes less; one that is not may be waiting for a lock.
+_LOOKS_BLOCKED_S = 0.02
+_STALLED_S = 60.0
+# Which share of the statements takes a noticeable time.
+_TAKES_TIME = 0.25
+# Where virtual monotonic time begins: like a machine that has been up for a while.
+_UPTIME_S = 1000.0
+_STEPPED = (
+    "query", "prepare", "bind_execute", "bind_execute_many", "bind", "execute", "close_statement",
+    "close",
+)  # fmt: skip
+
+
+class Stalled(Exception):
+    """Everything waits, and nothing will ever happen."""
+
+
+class Steps(Protocol):
+    """What stands between one worker and its statements: deaths, pauses, lost acknowledgements."""
+
+    async def before(self, sql: str) -> None: ...
+
+    async def after(self, sql: str) -> None: ...
+
+    def loses_commit(self) -> str:
+        """`before` or `after` where the acknowledgement of this commit gets lost, else empty."""
+        ...
+
+
+stepping_for: ContextVar[Steps | None] = ContextVar("stepping_for", default=None)
+
+
+class Monitor:
+    """A look at the server from outside of the simulation, on a thread of its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._connection: asyncpg.Connection = self._wait(asyncpg.connect(dsn))
+
+    def ask(self, sql: str, *values: Any) -> Any:
+        """The first value of the answer."""
+        return self._wait(self._connection.fetchval(sql, *values))
+
+    def rows(self, sql: str, *values: Any) -> list[Mapping[str, Any]]:
+        """All rows of the answer."""
+        found: list[Mapping[str, Any]] = self._wait(self._connection.fetch(sql, *values))
+        return found
+
+    def do(self, sql: str) -> None:
+        """Carry out a script."""
+        self._wait(self._connection.execute(sql))
+
+    def call(self, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+        """What `work` does with the connection."""
+        return self._wait(work(self._connection))
+
+    def end(self, pids: list[int]) -> None:
+        """End these sessions and wait until they are gone, with all that they held."""
+        self.ask(_END, pids)
+        while not self.ask(_ENDED, pids):
+            time.sleep(0.001)
+
+    def close(self) -> None:
+        self._wait(self._connection.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+class StepLoop(asyncio.SelectorEventLoop):
+    """See the module. `jump` moves the database's clock alone, as an administrator might."""
+
+    def __init__(self, seed: int, monitor: Monitor) -> None:
+        self._now = _UPTIME_S
+        self._steps = random.Random(f"steps {seed}")
+        self.monitor = monitor
+        self.statements = 0
+        self.locks_met = 0
+        self._jumped_s = 0.0
+        self._shown: float | None = None
+        self._opening: list[asyncio.BaseTransport] = []
+        self._connecting = False
+        self._wish_to_open: deque[asyncio.Future[None]] = deque()
+        self._queue: list[tuple[SteppedProtocol, asyncio.Future[None]]] = []
+        self._running: SteppedProtocol | None = None
+        self._blocked: list[SteppedProtocol] = []
+        self._look_again = False
+        super().__init__(_Selector(self))
+        monitor.do(_STANDS_STILL)
+        # What is left of a dead process fails where nobody listens any more.
+        self.set_exception_handler(lambda loop, context: None)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self._now
+
+    @property
+    def elapsed_s(self) -> float:
+        """Virtual seconds since the beginning."""
+        return self._now - _UPTIME_S
+
+    def now(self) -> datetime:
+        """The database's time."""
+        return BEGAN_AT + timedelta(seconds=self.elapsed_s + self._jumped_s)
+
+    def jump(self, seconds: float) -> None:
+        """The database's clock jumps; ours goes on."""
+        self._jumped_s += seconds
+
+    def _show_time(self) -> None:
+        offset_s = round(self.elapsed_s + self._jumped_s, 6)
+        if offset_s != self._shown:
+            self.monitor.ask(_SET_CLOCK, timedelta(seconds=offset_s))
+            self._shown = offset_s
+
+    # --- what the selector asks -----------------------------------------------------------------
+
+    def next_events(self, real: selectors.BaseSelector, timeout: float | None) -> list[Any]:
+        """Called whenever nothing is ready: see the module."""
+        if timeout == 0:
+            return []
+        while True:
+            if self._may_open_next():
+                return []
+            if self._is_busy():
+                found = self._answered(real)
+                if found:
+                    return found
+            elif self._blocked and self._look_again:
+                self._look_at_blocked()
+            elif self._queue:
+                self._let_one_through()
+                return []
+            elif timeout is None:
+                raise Stalled("everything waits for something that will not come")
+            else:
+                self._now += timeout
+                return []
+
+    def _is_busy(self) -> bool:
+        return bool(self._running or self._opening or self._connecting)
+
+    def _may_open_next(self) -> bool:
+        """Connections are made one after the other: who is made first must not depend on luck."""
+        self._opening = [each for each in self._opening if not each.is_closing()]
+        if self._is_busy() or not self._wish_to_open:
+            return False
+        waiter = self._wish_to_open.popleft()
+        if waiter.done():
+            return False
+        self._connecting = True
+        waiter.set_result(None)
+        return True
+
+    def _answered(self, real: selectors.BaseSelector) -> list[Any]:
+        waited = 0.0
+        while waited < _STALLED_S:
+            found = real.select(_LOOKS_BLOCKED_S)
+            if found:
+                return found
+            waited += _LOOKS_BLOCKED_S
+            if self._running and self.monitor.ask(_IS_BLOCKED, self._running.get_server_pid()):
+                self._blocked.append(self._running)
+                self._running = None
+                self.locks_met += 1
+                return []
+        raise Stalled("the database does not answer")
+
+    def _look_at_blocked(self) -> None:
+        for each in self._blocked:
+            if each.is_gone or not self.monitor.ask(_IS_BLOCKED, each.get_server_pid()):
+                self._blocked.remove(each)
+                self._running = None if each.is_gone else each
+                return
+        self._look_again = False
+
+    def _let_one_through(self) -> None:
+        if self._steps.random() < _TAKES_TIME:
+            # Statements take time: others wake up in the middle of a transaction.
+            self._now += self._steps.uniform(0.002, 0.02)
+        chosen = self._queue.pop(self._steps.randrange(len(self._queue)))
+        self._show_time()
+        self._running = chosen[0]
+        self.statements += 1
+        chosen[1].set_result(None)
+
+    # --- what statements ask --------------------------------------------------------------------
+
+    async def turn(self, protocol: SteppedProtocol) -> None:
+        """Wait until this connection's statement may go."""
+        waiter = self.create_future()
+        entry = (protocol, waiter)
+        self._queue.append(entry)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if entry in self._queue:
+                self._queue.remove(entry)
+            else:
+                self.answered(protocol)
+            raise
+
+    def answered(self, protocol: SteppedProtocol) -> None:
+        """This connection's statement has come back; what it held may be free now."""
+        if self._running is protocol:
+            self._running = None
+        if protocol in self._blocked:
+            self._blocked.remove(protocol)
+        self._look_again = True
+
+    # --- connections ----------------------------------------------------------------------------
+
+    async def create_unix_connection(self, *given: Any, **more: Any) -> Any:
+        # While a connection is made, real time is waited for.
+        waiter = self.create_future()
+        self._wish_to_open.append(waiter)
+        await waiter
+        try:
+            made = await super().create_unix_connection(*given, **more)
+        finally:
+            self._connecting = False
+        self._opening.append(made[0])
+        return made
+
+    def opened(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is made: from now on it goes step by step."""
+        self._opening = [each for each in self._opening if each is not transport]
+
+
+class _Selector(selectors.DefaultSelector):
+    """Asks the loop what comes next, instead of waiting."""
+
+    def __init__(self, loop: StepLoop) -> None:
+        super().__init__()
+        self._loop = loop
+        self._real = super()
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        return self._loop.next_events(self._real, timeout)  # type: ignore[arg-type]
+
+
+class SteppedProtocol:
+    """asyncpg's protocol, with every statement in its turn."""
+
+    def __init__(self, real: Any, connection: SteppedConnection, loop: StepLoop) -> None:
+        self._real, self._connection, self._steps = real, connection, loop
+        for name in _STEPPED:
+            setattr(self, name, self._in_turn(getattr(real, name)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    @property
+    def is_gone(self) -> bool:
+        """The session has ended."""
+        return bool(self._connection.is_closed())
+
+    def _in_turn(self, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def stepped(*given: Any, **more: Any) -> Any:
+            sql = given[0] if given and isinstance(given[0], str) else ""
+            self._connection.is_clean &= _leaves_nothing(given)
+            worker = stepping_for.get()
+            if worker is not None:
+                await worker.before(sql)
+                if sql == "COMMIT;" and (lost := worker.loses_commit()):
+                    return await self._lose(lost, method, given, more)
+            answer = await self._carried(method, given, more)
+            if worker is not None:
+                await worker.after(sql)
+            return answer
+
+        return stepped
+
+    async def _carried(self, method: Callable[..., Awaitable[Any]], given: Any, more: Any) -> Any:
+        await self._steps.turn(self)
+        try:
+            return await method(*given, **more)
+        finally:
+            self._steps.answered(self)
+
+    async def _lose(self, when: str, method: Any, given: Any, more: Any) -> Any:
+        """The connection breaks around the commit; the server knows what became of it."""
+        if when == "after":
+            await self._carried(method, given, more)
+        else:
+            await self._steps.turn(self)
+            self._steps.answered(self)
+        self._steps.monitor.end([self.get_server_pid()])
+        self._connection.terminate()
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed around the commit")
+
+
+def _leaves_nothing(given: tuple[Any, ...]) -> bool:
+    """Whether the session is afterwards as it was before."""
+    said = " ".join(each for each in given[:2] if isinstance(each, str)).lower()
+    return "advisory" not in said and not said.startswith("set ")
+
+
+class SteppedConnection(store_database.Connection):
+    """A connection of the product's pool whose statements go in turns.
+
+    A session that nothing was set in is not reset at its return: every statement counts here.
+    """
+
+    is_clean = True
+
+    def get_reset_query(self) -> str:
+        return "" if self.is_clean else str(super().get_reset_query())
+
+    def __init__(self, protocol: Any, transport: Any, loop: Any, *given: Any, **more: Any) -> None:
+        super().__init__(protocol, transport, loop, *given, **more)
+        if isinstance(loop, StepLoop):
+            self._protocol = SteppedProtocol(protocol, self, loop)
+            loop.opened(transport)
+
+
+@contextmanager
+def stepped_time(seed: int, dsn: str) -> Iterator[StepLoop]:
+    """A loop for one simulation on this database; clocks of the process show its time meanwhile."""
+    monitor = Monitor(dsn)
+    loop = StepLoop(seed, monitor)
+    real_time, real_connection = time.monotonic, store_database.Connection
+    time.monotonic = loop.time
+    store_database.Connection = SteppedConnection  # type: ignore[misc]
+    random.seed(seed)
+    try:
+        yield loop
+    finally:
+        store_database.Connection = real_connection  # type: ignore[misc]
+        time.monotonic = real_time
+        loop.close()
+        monitor.close()

@@ -1,0 +1,34 @@
+"""What the simulation found, by name. Each seed fails again when the mistake is made again."""
+
+from __future__ import annotations
+
+import pytest
+
+from quaestor.runtime import progress
+from tests.simulation.invariants import broken
+from tests.simulation.plan import plan_of
+from tests.simulation.server import Server
+from tests.simulation.world import Conduct
+
+pytestmark = pytest.mark.slow
+
+# A later version and the answer to the open send came into one transaction, and the version was
+# put to the flow before the answer stood in its results: it was ordered beside what stood there.
+CHANGED_AS_THE_ANSWER_CAME = 7
+
+
+def test_a_change_that_comes_with_the_answer_is_no_second_order(simulations: Server) -> None:
+    ended = simulations.run(plan_of(CHANGED_AS_THE_ANSWER_CAME), Conduct(again=False))
+
+    assert broken(ended.books) == []
+
+
+def test_the_same_seed_fails_where_events_go_before_answers(
+    simulations: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_take_answer", lambda case: None)
+
+    ended = simulations.run(plan_of(CHANGED_AS_THE_ANSWER_CAME), Conduct(again=False))
+
+    found = broken(ended.books)
+    assert [line for line in found if line.startswith("I13 ")]

@@ -1,0 +1,25 @@
+"""Whole flows over faulty wires, by seed: two hundred of them, in two files that run side by side.
+
+A failure names its seeds; `make simulate SEEDS=1 FROM=<seed>` shows one again.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.runner import run_seed
+from tests.simulation.server import Server
+
+pytestmark = pytest.mark.slow
+
+TENS = range(0, 100, 10)
+
+
+@pytest.mark.parametrize("first", TENS)
+def test_every_approved_line_is_ordered_once_or_stands_with_somebody(
+    simulations: Server, first: int
+) -> None:
+    verdicts = [run_seed(simulations, seed) for seed in range(first, first + 10)]
+
+    assert {verdict.seed: verdict.found for verdict in verdicts if verdict.found} == {}
+    assert any(verdict.deaths for verdict in verdicts)
