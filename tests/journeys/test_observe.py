@@ -29,18 +29,23 @@ def submitted(url: str, token: str, body: bytes) -> int:
         return int(said.status)
 
 
-def writes(ready: Any) -> dict[str, list[str]]:
-    """What reached each simulator that was neither a query nor for a token."""
-    found = {}
-    for name, system in ready["systems"].items():
-        with urllib.request.urlopen(f"{system['control']}/requests", timeout=20) as said:
-            requests = json.load(said)["requests"]
-        found[name] = [
-            f"{one['method']} {one['path']}"
-            for one in requests
-            if one["method"] not in ("GET", "HEAD") and "oauth" not in one["path"]
-        ]
-    return found
+def control(system: Any, path: str) -> Any:
+    with urllib.request.urlopen(f"{system['control']}{path}", timeout=20) as said:
+        return json.load(said)
+
+
+def writes(system: Any) -> list[str]:
+    """What reached the simulator that was neither a query nor for a token."""
+    return [
+        f"{one['method']} {one['path']}"
+        for one in control(system, "/requests")["requests"]
+        if one["method"] not in ("GET", "HEAD") and "oauth" not in one["path"]
+    ]
+
+
+def documents(system: Any) -> list[Any]:
+    """What stands there: Workday's queries are posts, like everything that is said in SOAP."""
+    return list(control(system, "/documents")["documents"])
 
 
 def stopped(process: subprocess.Popen[str]) -> int:
@@ -64,7 +69,8 @@ def test_what_is_observed_waits_for_a_person_also_after_going_live(place: Path) 
     with running_quaestor(*up) as (process, ready):
         taken = submitted(ready["url"], ready["token"], body)
         observed = until(lambda: held(data), "the held order", seconds=90)
-        written = writes(ready)
+        written = {name: writes(ready["systems"][name]) for name in ("coupa", "sap")}
+        stands = {name: documents(ready["systems"][name]) for name in ("workday", "sap")}
         stopped(process)
     settings.write_text(live, encoding="utf-8")
     with running_quaestor(*up) as (process, ready):
@@ -77,13 +83,15 @@ def test_what_is_observed_waits_for_a_person_also_after_going_live(place: Path) 
             "observe", "release", "--by", "ben.koch", "FIRST-1", "--yes", "--data", data, "--json"
         )
         until(lambda: _done(data, "FIRST-1"), "the order that was held", seconds=90)
-        orders = [one for one in writes(ready)["sap"] if one.endswith("/A_PurchaseOrder")]
+        orders = [
+            one for one in writes(ready["systems"]["sap"]) if one.endswith("/A_PurchaseOrder")
+        ]
         stopped(process)
 
     assert taken == 201
     assert [(one["system"], one["action"]) for one in observed] == [("sap", "create_order")]
     assert json.loads(observed[0]["payload"])["CompanyCode"] == "1010"
-    assert written == {"coupa": [], "workday": [], "sap": []}
+    assert (written, stands) == ({"coupa": [], "sap": []}, {"workday": [], "sap": []})
     assert [one["number"] for one in still] == ["FIRST-1"]
     assert (told.code, told.result["documents"]) == (1, [1])
     assert (released.code, released.result["documents"]) == (0, [1])
