@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
 
 from quaestor.audit.trace import trace
+from quaestor.connectors.kit.contract import Ambiguous, Command
+from quaestor.model.refusal import refuse
 from tests.audit.builders import append_entries
 from tests.console.browsing import Visitor, entries, text_of
 from tests.support.database import TestDatabase
+from tests.support.engine import FakeErp
 from tests.support.gateway import Gateway, a_body, a_line_body, until, worker_on
 
 PAGES = ["/console/", "/console/work", "/console/systems", "/console/systems/sap"]
@@ -95,6 +99,63 @@ async def test_what_is_parked_stands_once_per_cause_and_its_count_is_its_list(
     assert count[1] == "3"
     assert len(set(re.findall(r"Requisition (R-\d)", text_of(cause.html)))) == 3
     assert "quaestor retry" in cause.html
+
+
+async def test_a_lost_answer_is_one_order_and_one_hatched_span(
+    database: TestDatabase, gateway: Gateway, visitor: Visitor
+) -> None:
+    erp = FakeErp()
+    erp.after = loses_one_answer(erp)
+    async with worker_on(database, gateway, erp=erp) as pool:
+        await submitted(gateway)
+        await until(pool, "select outcome = 'ordered' from quaestor.work")
+    await visitor.sign_in(gateway.token())
+
+    page = await visitor.see("/console/trace/R-1")
+
+    assert erp.sends == 1
+    assert len(re.findall('class="order-number"', page.html)) == 1
+    assert len(re.findall(r'url\(#hatch\)"', page.html)) == 1
+    assert text_of(page.html).count("Perhaps applied in sap") == 2  # picture and caption
+    assert "incomplete" not in page.html
+
+
+def loses_one_answer(erp: FakeErp) -> Callable[[Command], Awaitable[None]]:
+    """The order is made, and nobody hears of it."""
+
+    async def after(command: Command) -> None:
+        erp.after = None
+        raise Ambiguous("the connection ended before the answer")
+
+    return after
+
+
+async def test_what_could_not_be_taken_in_is_on_the_worklist(
+    database: TestDatabase, gateway: Gateway, visitor: Visitor
+) -> None:
+    worker = await database.connect("quaestor_worker")
+    refusals = msgspec.json.encode([refuse("crosswalk_missing", code="it_cloud")])
+    async with worker.transaction() as connection:
+        for entity, source_id in (("acme-de", "20500"), ("acme-us", "20600")):
+            await connection.execute(
+                "insert into quaestor.inbound_refused (entity, system, stream, event_id,"
+                " source_id, owner, code, refusals, body, received_at) values ($1, 'coupa',"
+                " 'requisitions', $2, $2, 'finance', 'crosswalk_missing', $3, '',"
+                " quaestor.clock())",
+                entity,
+                source_id,
+                refusals,
+            )
+    await visitor.sign_in(gateway.token())
+
+    page = text_of((await visitor.see("/console/work")).html)
+    others = text_of((await visitor.see("/console/work?owner=requester")).html)
+
+    assert "Not taken in: 1" in page
+    assert "coupa 20500" in page
+    assert "it_cloud" in page
+    assert "20600" not in page
+    assert "Not taken in" not in others
 
 
 async def test_a_number_that_leads_nowhere_says_what_was_searched_and_what_is_near(

@@ -46,6 +46,12 @@ def ask(url: str, token: str, body: Any = None) -> tuple[int, Any]:
         return refused.code, json.load(refused)
 
 
+def page_of(url: str) -> tuple[int, str]:
+    """A page, where redirects lead."""
+    with urllib.request.urlopen(url, timeout=10) as said:
+        return said.status, said.read().decode()
+
+
 def token_of(data: Path, *scopes: str) -> str:
     """A token as a user makes one."""
     said = quaestor(
@@ -68,6 +74,7 @@ def test_a_newcomer_gets_a_purchase_order_over_http(place: Path) -> None:
         )
         forbidden = ask(f"{ready['url']}/v1/worklist", token)
         worklist = ask(f"{ready['url']}/v1/worklist", ready["token"])
+        status, page = page_of(ready["url"])
         process.send_signal(signal.SIGTERM)
         code = process.wait(60)
 
@@ -75,6 +82,7 @@ def test_a_newcomer_gets_a_purchase_order_over_http(place: Path) -> None:
     assert [other["system"] for other in ordered["elsewhere"]] == ["sap"]
     assert (forbidden[0], forbidden[1]["code"]) == (403, "insufficient_scope")
     assert worklist == (200, {"items": [], "next": None})
+    assert (status, "Your token" in page) == (200, True)
     assert (code, processes_naming(data)) == (0, [])
 
 

@@ -222,13 +222,15 @@ def a_reservation(source_id: str = "B-1", amount: str = "100.00", **changes: Any
 
 
 @asynccontextmanager
-async def worker_on(database: TestDatabase, gateway: Gateway) -> AsyncIterator[Database]:
+async def worker_on(
+    database: TestDatabase, gateway: Gateway, *, erp: FakeErp | None = None
+) -> AsyncIterator[Database]:
     """A worker beside the gateway, whose ERP lives in this process; gives its database."""
     owner = await database.connect()
     async with owner.connection() as connection:
         await establish_epoch(connection, accepted_by="tests")
     pool = await database.connect(role="quaestor_worker", max_size=8)
-    erp, services = FakeErp(), gateway.services
+    erp, services = erp or FakeErp(), gateway.services
     promise = ActionGuarantee(Guarantee.SEARCH, 0.05)
     world = World(
         deployment="gateway-tests",

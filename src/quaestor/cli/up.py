@@ -77,6 +77,7 @@ async def _up(
             output.say(f"{name} at {ready.url}, its control at {ready.control}/documents")
         token = token_for_everything(place, project)
         output.say(f"the gateway answers at {url}; tokens: quaestor token --data {place.data}")
+        output.say(f"pages for people at {url}/console/; sign in with such a token")
         if token is not None:
             output.say(f"pages at {url}/console/; sign in with this token:")
             output.say(token, soft_wrap=True)

@@ -15,11 +15,11 @@ from quaestor.console.asking import Ask, Go, Page, Refused, Reply, at_most
 from quaestor.console.causes import Cause, cause_of
 from quaestor.console.reading import documents_by_id, glance
 from quaestor.flows.kit.step import Park
-from quaestor.model.refusal import REFUSALS
+from quaestor.model.refusal import REFUSALS, Owner, Refusal
 from quaestor.security.authorization import Scope
 from quaestor.store import Connection
 
-__all__ = ["WORK", "Group", "Parked", "grouped"]
+__all__ = ["WORK", "Group", "NotTakenIn", "Parked", "grouped"]
 
 _OWNERS = ("finance", "operator", "requester")
 # What waits for the same words is one row: a month-end has few causes and many documents.
@@ -45,7 +45,17 @@ _RUNNING = """
 select count(*) as count, min(due_at) as due_at from quaestor.work
 where due_at is not null and parked_at is null
 """
+# What came in and could not be read as a document: no work row stands for it.
+_NOT_TAKEN_IN = """
+select entity, system, stream, source_id, owner, code, refusals, received_at, times,
+       count(*) over () as count
+from quaestor.inbound_refused
+where cleared_at is null and ($1::text is null or owner = $1)
+  and ($2::text is null or entity = $2)
+order by received_at, id offset $3 limit $4
+"""
 _park = msgspec.json.Decoder(Park)
+_refusals = msgspec.json.Decoder(tuple[Refusal, ...])
 
 
 class Parked(msgspec.Struct, frozen=True):
@@ -73,6 +83,22 @@ class Group(msgspec.Struct, frozen=True):
     def count(self) -> int:
         """How many wait."""
         return len(self.documents)
+
+
+class NotTakenIn(msgspec.Struct, frozen=True):
+    """Something that a system published and that could not be taken in, `times` by now."""
+
+    entity: str
+    system: str
+    stream: str
+    source_id: str
+    owner: Owner
+    code: str
+    meaning: str
+    next: str
+    details: Mapping[str, str]
+    at: datetime
+    times: int
 
 
 def grouped(parked: Sequence[Parked]) -> list[Group]:
@@ -121,7 +147,7 @@ async def _work(ask: Ask, connection: Connection) -> Reply | Go:
     groups = grouped(parked)
     count = sum(group.count for group in groups)
     running = await connection.fetchrow(_RUNNING)
-    shows = {
+    shows: dict[str, Any] = {
         "groups": groups,
         "count": count,
         "is_cut": count == limits.causes_rows_max,
@@ -134,8 +160,37 @@ async def _work(ask: Ask, connection: Connection) -> Reply | Go:
     fingerprint = ask.query.get("cause")
     if fingerprint:
         return await _cause(ask, connection, fingerprint, shows, groups)
-    shows["sums"] = await _sums(connection, groups, limits.summed_max)
+    first = at_most(ask.query.get("from"), 1)
+    refused = await connection.fetch(_NOT_TAKEN_IN, owner, entity, first - 1, limits.rows_per_page)
+    of = refused[0]["count"] if refused else 0
+    shows |= {
+        "sums": await _sums(connection, groups, limits.summed_max),
+        "refused": [_not_taken_in(row) for row in refused],
+        "refused_count": of,
+        "first": first,
+        "last": first + len(refused) - 1,
+        "previous": max(1, first - limits.rows_per_page) if first > 1 else None,
+        "following": first + len(refused) if first + len(refused) <= of else None,
+    }
     return Reply("work.html", shows, refreshable=True)
+
+
+def _not_taken_in(row: Mapping[str, Any]) -> NotTakenIn:
+    kind = REFUSALS.get(row["code"])
+    refusals = _refusals.decode(row["refusals"])
+    return NotTakenIn(
+        entity=row["entity"],
+        system=row["system"],
+        stream=row["stream"],
+        source_id=row["source_id"],
+        owner=row["owner"],
+        code=row["code"],
+        meaning=kind.meaning if kind is not None else "",
+        next=next_step(row["code"], row["owner"]),
+        details=refusals[0].details if refusals else {},
+        at=row["received_at"],
+        times=row["times"],
+    )
 
 
 async def _cause(
