@@ -67,6 +67,7 @@ ASKED: Mapping[str, Asked] = {
 # What asks for no token, and what it says to nobody in particular.
 OPEN: Mapping[str, tuple[str, str, int]] = {
     "receiveWebhook": ("POST", "/v1/webhooks/coupa", 404),
+    "grantWebhookToken": ("POST", "/v1/webhooks/coupa/token", 404),
     "health": ("GET", "/healthz", 200),
     "readiness": ("GET", "/readyz", 200),
     "explainProblem": ("GET", "/problems/not_found", 200),
