@@ -127,7 +127,7 @@ async def test_a_count_leads_to_its_list_and_on_to_the_trace(
     seen = await window(chromium, gateway, java_script_enabled=False)
     await seen.sign_in(gateway.token(), "/console/work")
 
-    await seen.page.get_by_role("link", name="1 documents wait").click()
+    await seen.page.get_by_role("link", name="1 document waits").click()
     await seen.page.get_by_role("link", name="Requisition R-2").click()
 
     assert await seen.page.get_by_text("crosswalk_missing").first.is_visible()
