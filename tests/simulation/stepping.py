@@ -202,7 +202,8 @@ class StepLoop(asyncio.SelectorEventLoop):
     def _answered(self, real: selectors.BaseSelector) -> list[Any]:
         waited = 0.0
         while waited < _STALLED_S:
-            found = real.select(_LOOKS_BLOCKED_S)
+            waiting = {each.fileno() for each in self._blocked}
+            found = [each for each in real.select(_LOOKS_BLOCKED_S) if each[0].fd not in waiting]
             if found:
                 return found
             waited += _LOOKS_BLOCKED_S
@@ -296,6 +297,11 @@ class SteppedProtocol:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
+
+    def fileno(self) -> int:
+        """The descriptor of the session's socket."""
+        socket = self._connection._transport.get_extra_info("socket")
+        return int(socket.fileno()) if socket is not None else -1
 
     @property
     def is_gone(self) -> bool:

@@ -88,8 +88,12 @@ class Sent:
 
     @property
     def unsure(self) -> bool:
-        """The sender had to believe that it perhaps took effect."""
-        return self.left and (self.fault in UNSURE or self.status == 0)
+        """The sender had to believe that it perhaps took effect.
+
+        A refusal says so by its status, also where its words are cut.
+        """
+        refused = self.fault == "cut" and 400 <= self.status < 500
+        return self.left and not refused and (self.fault in UNSURE or self.status == 0)
 
 
 class Asked(Protocol):
