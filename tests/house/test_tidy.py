@@ -238,3 +238,11 @@ def test_a_dependency_that_is_not_locked_is_found() -> None:
     missing = unlocked_dependencies(["rich>=13", "PyYAML>=6"], lock)
 
     assert missing == ["requirements/runtime.txt: PyYAML is missing"]
+
+
+def test_decisions_are_numbered_without_a_gap_and_say_their_number() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+
+    numbers = [(int(page.name[:4]), page.read_text().partition(". ")[0]) for page in pages]
+
+    assert numbers == [(number, f"# {number}") for number in range(1, len(pages) + 1)]
