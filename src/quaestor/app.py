@@ -13,23 +13,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from quaestor.audit.subjects import Subjects
-from quaestor.connectors.coupa.mapping import (
-    Mapped,
-    NotMapped,
-    read_requisition,
-    read_withdrawal,
-)
-from quaestor.connectors.kit.contract import Delivered, Manifest, Pulls
-from quaestor.connectors.kit.kind import ReplicaStream
+from quaestor.connectors.kit.contract import Manifest
+from quaestor.connectors.kit.published import Mapped, NotMapped
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
-from quaestor.connectors.workday.config import WorkdayConfig
-from quaestor.connectors.workday.decisions import Decision, NotDecided, Unreadable, decided
 from quaestor.console.services import ActionFacts, ConsoleServices, SystemFacts
 from quaestor.console.serving import PREFIX, make_console
 from quaestor.flows.budget_reservation import BUDGET_RESERVATION
@@ -39,14 +30,12 @@ from quaestor.gateway.server import Asgi
 from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
 from quaestor.model.employee import Directory
-from quaestor.model.event import Cancel, Decided
-from quaestor.model.refusal import Refusal
-from quaestor.model.replica import ReplicaRow
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.project.reads import ProjectReads, project_reads
 from quaestor.project.replicas import Replicas
 from quaestor.project.seams import load_flow_seams
+from quaestor.project.streams import ProjectStreams
 from quaestor.project.systems import OpenSystem, open_receivers, open_systems
 from quaestor.runtime.advancing import Advance
 from quaestor.runtime.budget_loading import load_budgets
@@ -58,8 +47,8 @@ from quaestor.runtime.inquiring import AnswerLink
 from quaestor.runtime.intent import Limits
 from quaestor.runtime.lanes import Lanes, lane_names
 from quaestor.runtime.progress import Target, World
-from quaestor.runtime.pulling import ForDocument, NotUnderstood, Puller, Stream
-from quaestor.runtime.receiving import Inbound, Taken, inbound_requisition, take_in
+from quaestor.runtime.pulling import Puller
+from quaestor.runtime.receiving import Taken, inbound_requisition, take_in
 from quaestor.runtime.recording import Recorder
 from quaestor.runtime.replica_book import ReplicaBook, open_replicas
 from quaestor.runtime.sending import SystemLink
@@ -69,8 +58,6 @@ from quaestor.store import Connection, Database
 from quaestor.store.deployment import Pinned, pin_deployment
 
 __all__ = ["FLOWS", "Application", "console_beside", "open_gateway"]
-
-REPLICA_EVERY_S = 60.0
 
 FLOWS: Mapping[tuple[str, int], Flow] = {
     (flow.name, flow.version): flow for flow in (REQUISITION_TO_ORDER, BUDGET_RESERVATION)
@@ -154,6 +141,11 @@ class Application:
                 self._reads[hash_] = _reads_of(load_project(Path(folder)), self.replicas)
 
     @property
+    def streams(self) -> ProjectStreams:
+        """What the systems publish, read with everybody as known now."""
+        return ProjectStreams(self.project, lambda: self.directory)
+
+    @property
     def directory(self) -> Directory:
         """Everybody as known now: by the file, or by the system that owns people."""
         read = self._reads[self.project.release().hash]
@@ -162,22 +154,19 @@ class Application:
 
     # --- taking in ------------------------------------------------------------------------------
 
-    def read_coupa(self, raw: bytes, *, on: datetime, version: int = 1) -> Mapped | NotMapped:
-        """What Coupa's bytes mean here, and what is not carried over; nothing is stored."""
-        return read_requisition(
-            raw,
-            config=self.project.configs["coupa"],
-            crosswalks=self.project.crosswalks,
-            directory=self.directory,
-            on=on.date(),
-            version=version,
-        )
+    def read_requisition(
+        self, raw: bytes, *, on: datetime, version: int = 1, system: str | None = None
+    ) -> Mapped | NotMapped:
+        """What a system's bytes of a requisition mean here, and what is not carried over; nothing
+        is stored. `system` may be left out where only one publishes any (else `LookupError`).
+        """
+        return self.streams.read_requisition(raw, system=system, on=on, version=version)
 
-    async def take_in_coupa(
-        self, raw: bytes, *, on: datetime, version: int = 1
+    async def take_in_requisition(
+        self, raw: bytes, *, on: datetime, version: int = 1, system: str | None = None
     ) -> Taken | NotMapped:
-        """A requisition as Coupa publishes it; refused by name where it cannot be mapped."""
-        mapped = self.read_coupa(raw, on=on, version=version)
+        """A requisition as its system publishes it; refused by name where it cannot be mapped."""
+        mapped = self.read_requisition(raw, on=on, version=version, system=system)
         if not isinstance(mapped, Mapped):
             return mapped
         inbound = inbound_requisition(mapped.requisition, source_bytes=raw)
@@ -196,7 +185,7 @@ class Application:
             [
                 stream
                 for name, system in self.systems.items()
-                for stream in self._streams(name, system)
+                for stream in self.streams.of(name, system)
             ],
             release=lambda: self.project.release().hash,
             lanes=engine.advance.lanes,
@@ -204,92 +193,6 @@ class Application:
             may_ask=lambda: engine.advance.gate.is_open,
             lease_s=max(self.project.settings.deployment.lease_s, _PAGE_S_MIN),
         )
-
-    def _streams(self, name: str, system: OpenSystem) -> Iterator[Stream]:
-        source = system.connector
-        if not isinstance(source, Pulls):
-            return
-        observed = self.project.settings.mode_of(name) == "observe"
-        every_s = self.project.configs[name].pull_every_s
-        bound = system.settings.total_timeout_s
-        if "requisitions" in system.manifest.streams:
-            yield Stream(
-                name,
-                "requisitions",
-                source,
-                self._pulled,
-                REQUISITION_TO_ORDER,
-                every_s=every_s,
-                total_timeout_s=bound,
-                observed=observed,
-            )
-        if "decisions" in system.manifest.streams:
-            yield Stream(
-                name,
-                "decisions",
-                source,
-                partial(self._decided, name),
-                every_s=every_s,
-                total_timeout_s=bound,
-                observed=observed,
-            )
-
-        for stream, replica in system.replicas.items():
-            owner = self.project.ownership.owner(replica.kind)
-            if owner is not None and name in self.project.ownership.sources(replica.kind):
-                # Three times within what it may be old, and once a minute at most.
-                often_s = min(REPLICA_EVERY_S, (owner.max_age_s or 3 * REPLICA_EVERY_S) / 3)
-                yield Stream(
-                    name,
-                    stream,
-                    source,
-                    partial(_row, replica),
-                    every_s=max(every_s, often_s),
-                    total_timeout_s=bound,
-                    replica=replica.kind,
-                )
-
-    def _decided(self, name: str, item: Delivered) -> ForDocument | NotUnderstood:
-        """What the people of the approval platform decided, as an event of our document."""
-        config: WorkdayConfig = self.project.configs[name]
-        found = decided(
-            item.body,
-            system=name,
-            directory=self.directory,
-            rules=config.rules,
-            words=config.words,
-        )
-        match found:
-            case Decision():
-                event = Decided(
-                    item.event_id,
-                    found.decided_at,
-                    f"system:{name}",
-                    reference=found.reference,
-                    evidence=found.evidence,
-                )
-                return ForDocument("requisition", found.source_system, found.source_id, event)
-            case Unreadable(refusals):
-                return NotUnderstood(refusals)
-            case NotDecided():
-                # Cancelled or rescinded over there: nobody will decide this request any more.
-                ended = Decided(
-                    item.event_id, item.changed_at, f"system:{name}", reference=found.reference
-                )
-                return ForDocument("requisition", found.source_system, found.source_id, ended)
-
-    def _pulled(self, item: Delivered) -> Inbound | ForDocument | NotUnderstood:
-        """Coupa numbers no versions: what differs from what we have is the next one. What was taken
-        back there is cancelled here, if we have it.
-        """
-        withdrawn = read_withdrawal(item.body)
-        if withdrawn:
-            event = Cancel(item.event_id, item.changed_at, "system:coupa", "withdrawn in Coupa")
-            return ForDocument("requisition", "coupa", withdrawn, event)
-        mapped = self.read_coupa(item.body, on=item.changed_at)
-        if isinstance(mapped, Mapped):
-            return inbound_requisition(mapped.requisition, source_bytes=item.body, numbered=False)
-        return NotUnderstood(mapped.refusals)
 
     # --- working --------------------------------------------------------------------------------
 
@@ -461,11 +364,6 @@ def _system_facts(project: Project) -> Iterator[SystemFacts]:
 
 def _reads_of(project: Project, replicas: Replicas) -> ProjectReads:
     return project_reads(project, load_flow_seams(project), replicas)
-
-
-def _row(stream: ReplicaStream, item: Delivered) -> ReplicaRow | NotUnderstood | None:
-    found = stream.row(item.body)
-    return NotUnderstood((found,)) if isinstance(found, Refusal) else found
 
 
 def _asked(systems: Mapping[str, OpenSystem]) -> dict[str, AnswerLink]:

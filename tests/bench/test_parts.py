@@ -23,7 +23,8 @@ from quaestor.bench.report import as_object
 from quaestor.bench.run import Measured, Plan
 from quaestor.bench.spending import Spending
 from quaestor.connectors.coupa.config import CoupaConfig
-from quaestor.connectors.coupa.mapping import Mapped, read_requisition
+from quaestor.connectors.coupa.mapping import read_published
+from quaestor.connectors.kit.published import Mapped, Reading
 from quaestor.project.load import load_project
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -60,12 +61,10 @@ def test_the_folder_is_a_project_and_its_requisitions_can_be_read(tmp_path: Path
     texts = Requisitions(NOW)
 
     read = [
-        read_requisition(
+        read_published(
+            CoupaConfig(),
             texts.numbered(number),
-            config=CoupaConfig(),
-            crosswalks=project.crosswalks,
-            directory=project.directory,
-            on=NOW.date(),
+            Reading(project.crosswalks, project.directory, NOW.date()),
         )
         for number in range(1, CENTERS + 3)
     ]

@@ -11,9 +11,9 @@ from quaestor.audit.trace import Step
 from quaestor.cli.demo.facts import Facts, Sent
 from quaestor.cli.demo.result import ORDER_FIELD, STATE_FIELD, verdict
 from quaestor.cli.demo.run import Counted, Found, Received
-from quaestor.connectors.coupa.mapping import Mapped
 from quaestor.connectors.kit.contract import Command
 from quaestor.connectors.kit.loss import LossReport
+from quaestor.connectors.kit.published import Mapped
 from tests.support.builders import a_requisition
 
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ from quaestor.cli.main import app
 from tests.support.quaestor_process import ROOT
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
-HIDDEN = {"bench-ledger"}
+HIDDEN = {"bench-bare", "bench-ledger"}
 
 
 def known() -> set[str]:

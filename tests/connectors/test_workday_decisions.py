@@ -13,14 +13,8 @@ from lxml import etree
 from quaestor.approvals.decide import Approved, Declined, Insufficient
 from quaestor.approvals.decide import decide as decide_approval
 from quaestor.approvals.snapshot import ApprovalPolicy, ApprovalSnapshot
-from quaestor.connectors.workday.decisions import (
-    Decision,
-    DecisionItem,
-    DecisionWords,
-    NotDecided,
-    Unreadable,
-    decided,
-)
+from quaestor.connectors.kit.published import Decision, NotDecided, NotMapped
+from quaestor.connectors.workday.decisions import DecisionItem, DecisionWords, decided
 from quaestor.connectors.workday.mapping import RequisitionRules, render_submit
 from quaestor.connectors.workday.soap import payload
 from quaestor.connectors.workday.xml import child, children, qualified
@@ -108,7 +102,7 @@ def an_item(
     return msgspec.json.encode(item)
 
 
-def read(body: bytes) -> Decision | NotDecided | Unreadable:
+def read(body: bytes) -> Decision | NotDecided | NotMapped:
     return decided(body, system="workday", directory=DIRECTORY, rules=RULES, words=WORDS)
 
 
@@ -250,7 +244,7 @@ UNREADABLE = [
 def test_what_cannot_be_read_stands_with_an_operator(body: bytes, why: str) -> None:
     result = read(body)
 
-    assert isinstance(result, Unreadable)
+    assert isinstance(result, NotMapped)
     assert [refusal.code for refusal in result.refusals] == ["source_document_invalid"]
     assert why in result.refusals[0].details["why"]
 
@@ -319,9 +313,16 @@ def test_version_one_approved_after_version_two_is_other_content() -> None:
 
 def test_too_little_authority_is_insufficient() -> None:
     requisition = a_workday_requisition()
-    step = a_step(GUS, awaitingPersons=[{"id": "Employee_ID=31003"}])
+    step = a_step("Employee_ID=31003")
 
     assert failed(judged(read(an_item(step)), requisition)) == "authority_below_amount"
+
+
+def test_a_step_done_for_another_needs_a_delegation_that_we_know() -> None:
+    requisition = a_workday_requisition()
+    step = a_step(GUS, awaitingPersons=[{"id": "Employee_ID=31003"}])
+
+    assert failed(judged(read(an_item(step)), requisition)) == "delegation_missing"
 
 
 def test_votes_before_a_step_back_are_on_unknown_content() -> None:
@@ -352,7 +353,7 @@ CASES: list[tuple[str, list[dict[str, Any]], str]] = [
     ("finance denies", [{"by": "manager"}, {"by": "finance", "do": "deny"}], "Declined"),
     ("too little authority", [{"by": "31003"}], "authority_below_amount"),
     ("the requester himself", [{"by": "21001"}], "nobody_independent"),
-    ("a delegate", [{"by": "manager", "actor": "21003"}], "Approved"),
+    ("a delegate of Workday alone", [{"by": "manager", "actor": "21003"}], "delegation_missing"),
     ("on behalf of the requester", [{"by": "21001", "actor": "21003"}], "nobody_independent"),
 ]
 

@@ -110,7 +110,12 @@ PLANTED = [
     (
         "runtime/engine.py",
         "from quaestor.connectors.acme import client",
-        "Only app.py knows the vendors",
+        "Vendors are known by their kind alone",
+    ),
+    (
+        "app.py",
+        "from quaestor.connectors.acme import client",
+        "Vendors are known by their kind alone",
     ),
 ]
 
@@ -132,7 +137,7 @@ ALLOWED = [
     ("connectors/acme/client.py", "import asyncio, aiohttp, time"),
     ("connectors/acme/client.py", "from quaestor.connectors.kit import contract"),
     ("runtime/engine.py", "from quaestor.connectors.kit import contract"),
-    ("app.py", "from quaestor.connectors.acme import client"),
+    ("app.py", "from quaestor.connectors.kit import contract"),
     ("flows/order.py", "from quaestor.budget import node"),
 ]
 

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from quaestor.budget.balance import Balance
-from quaestor.connectors.coupa.mapping import Mapped, read_requisition
+from quaestor.connectors.coupa.mapping import read_published
 from quaestor.connectors.kit.contract import Applied
+from quaestor.connectors.kit.published import Mapped, Reading
 from quaestor.flows.kit.dossier import Answered, Document
 from quaestor.flows.kit.effects import Record
 from quaestor.flows.kit.reads import EntityBook
@@ -31,12 +32,10 @@ PORTAL = EXAMPLES / "custom-portal"
 
 
 def from_coupa(project: Project, name: str) -> Requisition:
-    result = read_requisition(
+    result = read_published(
+        project.configs["coupa"],
         (ACME / "requisitions" / f"{name}.json").read_bytes(),
-        config=project.configs["coupa"],
-        crosswalks=project.crosswalks,
-        directory=project.directory,
-        on=NOW.date(),
+        Reading(project.crosswalks, project.directory, NOW.date()),
     )
     assert isinstance(result, Mapped), result
     return result.requisition

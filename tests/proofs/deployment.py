@@ -77,7 +77,7 @@ class Deployment:
         taken = []
         for number in numbers:
             raw = a_requisition(number, submitted_at)
-            one = await self.app.take_in_coupa(raw, on=datetime.now(UTC))
+            one = await self.app.take_in_requisition(raw, on=datetime.now(UTC))
             assert isinstance(one, Taken), one
             taken.append(one)
         return taken

@@ -111,7 +111,7 @@ class Company:
 
     async def is_brought(self, document: Mapping[str, Any]) -> None:
         """A requisition of Coupa's comes as a file, with what was said about it elsewhere."""
-        await self.app.take_in_coupa(json.dumps(document).encode(), on=datetime.now(UTC))
+        await self.app.take_in_requisition(json.dumps(document).encode(), on=datetime.now(UTC))
 
     def decides(self, number: str, *by: str, do: str = "approve") -> None:
         """These people act in Workday, one after the other."""

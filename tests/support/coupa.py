@@ -7,7 +7,8 @@ from typing import Any
 
 from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.layout import Segments
-from quaestor.connectors.coupa.mapping import Mapped, NotMapped, map_requisition
+from quaestor.connectors.coupa.mapping import map_requisition
+from quaestor.connectors.kit.published import Mapped, NotMapped
 from quaestor.model.crosswalk import Crosswalks
 from quaestor.model.employee import Directory
 from tests.support.builders import a_directory, crosswalks

@@ -16,7 +16,7 @@ import msgspec
 
 from quaestor.app import Application
 from quaestor.bench.folder import ENTITY, Requisitions
-from quaestor.connectors.coupa.mapping import NotMapped
+from quaestor.connectors.kit.published import NotMapped
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
 from quaestor.runtime.intake import take_in_all
 from quaestor.runtime.receiving import Inbound, Taken, inbound_requisition
@@ -163,7 +163,7 @@ class Load:
 
 
 def _inbound(app: Application, raw: bytes) -> Inbound:
-    mapped = app.read_coupa(raw, on=datetime.now(UTC))
+    mapped = app.read_requisition(raw, on=datetime.now(UTC))
     if isinstance(mapped, NotMapped):
         codes = ", ".join(refusal.code for refusal in mapped.refusals)
         raise BenchFailed(f"a requisition of the benchmark is refused: {codes}")

@@ -18,18 +18,21 @@ __all__ = ["submit"]
 
 @command
 def submit(
-    files: Annotated[list[Path], typer.Argument(help="Requisitions in Coupa's JSON form.")],
+    files: Annotated[list[Path], typer.Argument(help="Requisitions as a system publishes them.")],
     data: Data = None,
     dsn: Dsn = None,
     project: ProjectDir = None,
     audit_key: AuditKey = None,
     version: Annotated[int, typer.Option(min=1, help="Which version of the document.")] = 1,
+    system: Annotated[
+        str | None, typer.Option(help="Whose they are, where several systems publish any.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Take requisitions in, each once. Exit code 1 where one of them was refused."""
     output = Output(as_json=as_json)
     with open_place(data, dsn) as opened:
-        taken = asyncio.run(_submit(opened, files, project, audit_key, version))
+        taken = asyncio.run(_submit(opened, files, project, audit_key, version, system))
     for one in taken:
         output.say(_said(one), soft_wrap=True)
     good = all("refusals" not in one for one in taken)
@@ -39,10 +42,15 @@ def submit(
 
 
 async def _submit(
-    opened: Opened, files: list[Path], project: Path | None, audit_key: Path | None, version: int
+    opened: Opened,
+    files: list[Path],
+    project: Path | None,
+    audit_key: Path | None,
+    version: int,
+    system: str | None,
 ) -> list[dict[str, Any]]:
     from quaestor.app import Application
-    from quaestor.connectors.coupa.mapping import NotMapped
+    from quaestor.connectors.kit.published import NotMapped
     from quaestor.project.load import load_project
 
     app = await Application.open(
@@ -59,7 +67,13 @@ async def _submit(
                 raw = file.read_bytes()
             except OSError as error:
                 raise Failed(f"{file} cannot be read: {error.strerror}.") from error
-            taken = await app.take_in_coupa(raw, on=datetime.now(UTC), version=version)
+            try:
+                taken = await app.take_in_requisition(
+                    raw, on=datetime.now(UTC), version=version, system=system
+                )
+            except LookupError as error:
+                sentence = f"Whose requisition is {file}? Name it with --system: {error}."
+                raise Failed(sentence, code="system_unnamed") from error
             if isinstance(taken, NotMapped):
                 refusals = [
                     {"code": each.code, "owner": each.owner, "details": dict(each.details)}

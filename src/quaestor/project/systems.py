@@ -16,7 +16,7 @@ from quaestor.connectors.kit.contract import (
     Receives,
     Submits,
 )
-from quaestor.connectors.kit.kind import ConnectorKind, ReplicaStream
+from quaestor.connectors.kit.kind import ConnectorKind
 from quaestor.connectors.kit.registry import connector_kinds
 from quaestor.connectors.kit.simulator import Ready
 from quaestor.connectors.kit.wires.http import HttpWire
@@ -30,6 +30,7 @@ __all__ = [
     "answering_kinds",
     "open_receivers",
     "open_systems",
+    "publishing_kinds",
     "reached_kinds",
     "submitting_kinds",
 ]
@@ -46,7 +47,7 @@ class OpenSystem:
     answers: Answers | None
     wire: HttpWire
     settings: SystemSettings
-    replicas: Mapping[str, ReplicaStream]
+    kind: ConnectorKind
 
     @property
     def findable(self) -> bool:
@@ -77,6 +78,16 @@ def answering_kinds(project: Project) -> dict[str, ConnectorKind]:
     }
 
 
+def publishing_kinds(project: Project) -> dict[str, ConnectorKind]:
+    """The systems that requisitions or decisions come from, also by hand, each with its kind."""
+    kinds = connector_kinds(project.path)
+    return {
+        name: kinds[system.connector]
+        for name, system in project.settings.systems.items()
+        if system.connector in kinds and kinds[system.connector].published
+    }
+
+
 def reached_kinds(project: Project) -> dict[str, ConnectorKind]:
     """The systems that something may be sent to, or that are asked, each with its kind."""
     return submitting_kinds(project) | answering_kinds(project)
@@ -104,7 +115,7 @@ def open_systems(
         submits = connector if isinstance(connector, Submits) else None
         answers = connector if isinstance(connector, Answers) else None
         opened[name] = OpenSystem(
-            name, connector, connector.manifest, submits, answers, wire, settings, kind.replicas
+            name, connector, connector.manifest, submits, answers, wire, settings, kind
         )
     return opened
 

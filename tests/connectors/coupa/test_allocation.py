@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quaestor.connectors.coupa.mapping import Mapped, NotMapped
+from quaestor.connectors.kit.published import Mapped, NotMapped
 from quaestor.model.crosswalk import CrosswalkRow
 from tests.support.builders import crosswalks
 from tests.support.coupa import a_coupa_account, a_coupa_line, a_coupa_requisition, mapped_from

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quaestor.connectors.coupa.config import SCOPES, CoupaConfig
-from quaestor.connectors.coupa.mapping import Mapped, read_requisition
+from quaestor.connectors.coupa.mapping import read_published
 from quaestor.connectors.kit.contract import (
     Absent,
     Ambiguous,
@@ -21,6 +21,7 @@ from quaestor.connectors.kit.contract import (
     Submits,
     Transient,
 )
+from quaestor.connectors.kit.published import Mapped, Reading
 from quaestor.project.load import load_project
 from tests.connectors.coupa.installed import Installed, installed
 from tests.connectors.coupa.subjects import EXAMPLES, KEY, a_report, refused
@@ -48,12 +49,10 @@ async def test_pulled_requisitions_are_mapped_as_those_from_files() -> None:
         page = await coupa.connector.pull(STREAM, None)
 
     mapped = [
-        read_requisition(
+        read_published(
+            project.configs["coupa"],
             item.body,
-            config=project.configs["coupa"],
-            crosswalks=project.crosswalks,
-            directory=project.directory,
-            on=date(2026, 11, 22),
+            Reading(project.crosswalks, project.directory, date(2026, 11, 22)),
         )
         for item in page.items
     ]

@@ -11,13 +11,8 @@ import pytest
 
 from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.layout import Segments
-from quaestor.connectors.coupa.mapping import (
-    BYTES_MAX,
-    Mapped,
-    NotMapped,
-    read_requisition,
-    read_withdrawal,
-)
+from quaestor.connectors.coupa.mapping import BYTES_MAX, read_published
+from quaestor.connectors.kit.published import Mapped, NotMapped, Reading, Withdrawn
 from quaestor.model.coding import Coding, Split
 from quaestor.model.crosswalk import CrosswalkRow
 from quaestor.model.requisition import Requisition
@@ -284,7 +279,9 @@ def test_every_fault_of_a_document_is_named_at_once_and_once() -> None:
 def test_only_a_requisition_that_was_taken_back_there_is_withdrawn(
     raw: bytes, taken_back: str
 ) -> None:
-    assert read_withdrawal(raw) == taken_back
+    result = read(raw)
+
+    assert (result.source_id if isinstance(result, Withdrawn) else "") == taken_back
 
 
 def test_a_refusal_repeats_no_value_of_a_person() -> None:
@@ -296,10 +293,8 @@ def test_a_refusal_repeats_no_value_of_a_person() -> None:
     assert "canary" not in repr(result)
 
 
-def read(raw: bytes) -> Mapped | NotMapped:
-    return read_requisition(
-        raw, config=CoupaConfig(), crosswalks=crosswalks(), directory=a_directory(), on=DAY
-    )
+def read(raw: bytes) -> Mapped | NotMapped | Withdrawn:
+    return read_published(CoupaConfig(), raw, Reading(crosswalks(), a_directory(), DAY))
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"id": "\\ud800"}', b"[" * 2000])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from quaestor.connectors.coupa.fields import ACCOUNT, ALLOCATION, EXTENSION, HEADER, LINE
-from quaestor.connectors.coupa.mapping import Mapped
 from quaestor.connectors.kit.loss import Disposition
+from quaestor.connectors.kit.published import Mapped
 from tests.support.coupa import a_coupa_account, a_coupa_line, a_coupa_requisition, mapped_from
 
 ROOT = Path(__file__).resolve().parents[3]

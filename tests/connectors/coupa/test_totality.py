@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.fields import ALLOCATION, HEADER, LINE
-from quaestor.connectors.coupa.mapping import Mapped, NotMapped, read_requisition
+from quaestor.connectors.coupa.mapping import read_published
+from quaestor.connectors.kit.published import Mapped, NotMapped, Published, Reading, Withdrawn
 from tests.support.builders import a_directory, crosswalks
 from tests.support.coupa import DAY, a_coupa_line, a_coupa_requisition, mapped_from
 
@@ -27,9 +28,11 @@ JSON = st.recursive(
 )
 
 
-def is_answered(result: Mapped | NotMapped) -> bool:
-    """A requisition, or at least one reason."""
-    return isinstance(result, Mapped) or bool(result.refusals)
+def is_answered(result: Published) -> bool:
+    """A requisition, one that was taken back, or at least one reason."""
+    if isinstance(result, NotMapped):
+        return bool(result.refusals)
+    return isinstance(result, Mapped | Withdrawn)
 
 
 @given(st.sampled_from(sorted(HEADER)), JSON, st.sampled_from(sorted(LINE)), JSON)
@@ -49,8 +52,6 @@ def test_any_value_in_any_field_is_answered(
 def test_any_json_is_answered(source: Any) -> None:
     raw = json.dumps(source).encode()
 
-    result = read_requisition(
-        raw, config=CoupaConfig(), crosswalks=BOOK, directory=DIRECTORY, on=DAY
-    )
+    result = read_published(CoupaConfig(), raw, Reading(BOOK, DIRECTORY, DAY))
 
     assert is_answered(result)

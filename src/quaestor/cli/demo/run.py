@@ -29,7 +29,7 @@ from quaestor.cli.demo.facts import Facts, System, read_facts, read_names, read_
 from quaestor.cli.demo.people import People
 from quaestor.cli.output import Failed
 from quaestor.cli.supervise import Supervisor
-from quaestor.connectors.coupa.mapping import Mapped
+from quaestor.connectors.kit.published import Mapped
 from quaestor.runtime.crash import WHEN_TOLD
 
 __all__ = ["CASES", "ERP", "PROCUREMENT", "Counted", "Demo", "Found", "Received"]
@@ -268,7 +268,7 @@ class Demo:
         """What the mapping makes of the bytes that were received."""
         database, now = self.app.database, datetime.now(UTC)
         steps = await read_steps(database, self.subjects, row["correlation_id"])
-        mapped = self.app.read_coupa(await read_source(database, steps[0]), on=now)
+        mapped = self.app.read_requisition(await read_source(database, steps[0]), on=now)
         if not isinstance(mapped, Mapped):
             raise Failed(f"The requisition {number} was refused by the mapping.")
         return Received(case, number, mapped, row["id"], row["correlation_id"], now)

@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from quaestor.connectors.coupa.callout import receiver
 from quaestor.connectors.coupa.client import CoupaClient
 from quaestor.connectors.coupa.config import CoupaConfig
-from quaestor.connectors.coupa.manifest import MANIFEST, REPORT_STATUS, SUPPLIERS, USERS
+from quaestor.connectors.coupa.manifest import (
+    MANIFEST,
+    REPORT_STATUS,
+    REQUISITIONS,
+    SUPPLIERS,
+    USERS,
+)
+from quaestor.connectors.coupa.mapping import read_published
 from quaestor.connectors.coupa.pulling import Pulling
 from quaestor.connectors.coupa.replicas import supplier_row, user_row
 from quaestor.connectors.coupa.reporting import Reporting, render_report
@@ -103,6 +110,7 @@ KIND = ConnectorKind(
     simulator=_simulator,
     simulator_options=_simulator_options,
     receiver=receiver,
+    published={REQUISITIONS: read_published},
     replicas={
         SUPPLIERS: ReplicaStream("supplier", supplier_row),
         USERS: ReplicaStream("employee", user_row),

@@ -17,23 +17,20 @@ from quaestor.connectors.coupa.allocation import read_splits
 from quaestor.connectors.coupa.fields import EXTENSION, HEADER, LINE, REFERENCES
 from quaestor.connectors.coupa.layout import Layout
 from quaestor.connectors.coupa.source import Findings, Node, decode
-from quaestor.connectors.kit.loss import LossReport
+from quaestor.connectors.kit.published import Mapped, NotMapped, Reading, Withdrawn
 from quaestor.model.approval import ApprovalDecision, ApprovalEvidence, Verdict
 from quaestor.model.coding import Split
 from quaestor.model.crosswalk import CodeKind, Crosswalks, Missing
 from quaestor.model.employee import Directory
 from quaestor.model.money import MINOR_UNITS, extended_amount, plain, total, without_idle_zeros
-from quaestor.model.refusal import Refusal, refuse
+from quaestor.model.refusal import refuse
 from quaestor.model.requisition import Requisition, RequisitionLine
 
 __all__ = [
     "BYTES_MAX",
     "MAPPING_VERSION",
-    "Mapped",
-    "NotMapped",
     "map_requisition",
-    "read_requisition",
-    "read_withdrawal",
+    "read_published",
 ]
 
 MAPPING_VERSION = "coupa.requisition/1"
@@ -56,58 +53,27 @@ SUBMITTED = frozenset(
 WITHDRAWN = frozenset({"withdrawn", "abandoned"})
 
 
-class Mapped(msgspec.Struct, frozen=True, tag="mapped"):
-    """The requisition, and what was not carried over into it."""
-
-    requisition: Requisition
-    loss: LossReport
-
-
-class NotMapped(msgspec.Struct, frozen=True, tag="not_mapped"):
-    """Nothing can be made of the document; every reason at once."""
-
-    refusals: tuple[Refusal, ...]
-    loss: LossReport
-
-
-def read_requisition(
-    raw: bytes,
-    *,
-    config: Layout,
-    crosswalks: Crosswalks,
-    directory: Directory,
-    on: date,
-    version: int = 1,
-) -> Mapped | NotMapped:
-    """As `map_requisition`, from the bytes that Coupa delivered, `BYTES_MAX` at most."""
+def read_published(config: Layout, raw: bytes, reading: Reading) -> Mapped | NotMapped | Withdrawn:
+    """As `map_requisition`, from the bytes that Coupa delivered, `BYTES_MAX` at most; or what was
+    taken back there.
+    """
     if len(raw) > BYTES_MAX:
         size = {"bytes": str(len(raw)), "bytes_max": str(BYTES_MAX)}
-        return NotMapped((refuse("payload_too_large", **size),), LossReport())
+        return NotMapped((refuse("payload_too_large", **size),))
     try:
         source = decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return NotMapped(
-            (refuse("source_document_invalid", expected="a JSON object"),), LossReport()
-        )
+        return NotMapped((refuse("source_document_invalid", expected="a JSON object"),))
+    if isinstance(source, Mapping) and source.get("status") in WITHDRAWN and source.get("id"):
+        return Withdrawn(str(source["id"]))
     return map_requisition(
         source,
         config=config,
-        crosswalks=crosswalks,
-        directory=directory,
-        on=on,
-        version=version,
+        crosswalks=reading.crosswalks,
+        directory=reading.directory,
+        on=reading.on,
+        version=reading.version,
     )
-
-
-def read_withdrawal(raw: bytes) -> str:
-    """Coupa's id of a requisition that was taken back there; empty for any other document."""
-    try:
-        source = decode(raw) if len(raw) <= BYTES_MAX else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-    if not isinstance(source, Mapping) or source.get("status") not in WITHDRAWN:
-        return ""
-    return str(source.get("id", ""))
 
 
 def map_requisition(

@@ -10,6 +10,7 @@ import msgspec
 
 from quaestor.connectors.kit.config import SystemConfig
 from quaestor.connectors.kit.contract import Connector, Manifest, Receives
+from quaestor.connectors.kit.published import ReadPublished
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
 from quaestor.model.refusal import Refusal
@@ -49,8 +50,9 @@ class ConnectorKind(msgspec.Struct, frozen=True):
     `config_type` is decoded from `[systems.NAME]`. `simulator` makes the vendor's behaviour, and
     `simulator_options` tells the type of its `extra`, where it takes any.
     `receiver` is made of a configuration that has a table `webhook`; it is given secrets and no
-    wire, so that a gateway need not know how the system itself is reached. `replicas` are the
-    streams of `manifest` that bring a list the system may own: which kind, and each item's row.
+    wire, so that a gateway need not know how the system itself is reached. `published` are the
+    streams of `manifest` that bring requisitions or decisions on them: how each item is read.
+    `replicas` are those that bring a list the system may own: which kind, and each item's row.
     """
 
     manifest: Manifest
@@ -59,4 +61,5 @@ class ConnectorKind(msgspec.Struct, frozen=True):
     simulator: Callable[[SimulatorOptions], Simulated] | None = None
     simulator_options: Callable[[], type[msgspec.Struct]] | None = None
     receiver: Callable[[Any, Resolve], Receives] | None = None
+    published: Mapping[str, ReadPublished] = {}
     replicas: Mapping[str, ReplicaStream] = {}

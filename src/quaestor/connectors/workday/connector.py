@@ -33,11 +33,12 @@ from quaestor.connectors.kit.contract import (
     Transient,
 )
 from quaestor.connectors.kit.kind import ConnectorKind, ReplicaStream, SimulatorOptions
+from quaestor.connectors.kit.published import Published, Reading
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
 from quaestor.connectors.workday.client import FoundRequisition, WorkdayClient
 from quaestor.connectors.workday.config import WorkdayConfig
-from quaestor.connectors.workday.decisions import DecisionItem
+from quaestor.connectors.workday.decisions import DecisionItem, decided
 from quaestor.connectors.workday.manifest import (
     CANCEL_REQUISITION,
     DECISIONS,
@@ -330,6 +331,16 @@ def _unsupported(command: Command) -> Permanent:
     return Permanent(why, refuse("connector_refused", system=command.system, why=why))
 
 
+def _read_decision(config: WorkdayConfig, body: bytes, reading: Reading) -> Published:
+    return decided(
+        body,
+        system=config.system,
+        directory=reading.directory,
+        rules=config.rules,
+        words=config.words,
+    )
+
+
 def _simulator(options: SimulatorOptions) -> Simulated:
     from quaestor.connectors.workday.simulator import WorkdaySimulator
 
@@ -348,6 +359,7 @@ KIND = ConnectorKind(
     build=WorkdayConnector,
     simulator=_simulator,
     simulator_options=_simulator_options,
+    published={DECISIONS: _read_decision},
     replicas={WORKERS: ReplicaStream("employee", worker_row)},
 )
 

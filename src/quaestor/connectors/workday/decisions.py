@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from quaestor.connectors.kit.published import Decision, NotDecided, NotMapped
 from quaestor.connectors.workday.mapping import RequisitionRules, fields_of
 from quaestor.connectors.workday.stamp import Stamp, digest_of, read_stamp
 from quaestor.connectors.workday.xml import Element, XmlRefused, child, parsed, text_of
@@ -24,7 +25,7 @@ from quaestor.model.approval import ApprovalDecision, ApprovalEvidence, Verdict
 from quaestor.model.employee import Directory
 from quaestor.model.refusal import Refusal, refuse
 
-__all__ = ["Decision", "DecisionItem", "DecisionWords", "NotDecided", "Unreadable", "decided"]
+__all__ = ["DecisionItem", "DecisionWords", "decided"]
 
 COMMENT_CHARS = 500
 STEPS_MAX = 500
@@ -65,35 +66,6 @@ class DecisionItem(msgspec.Struct, frozen=True):
     people: Mapping[str, str] = {}
 
 
-class Decision(msgspec.Struct, frozen=True):
-    """The decision on one version of a document of ours; `reference` is its requisition number."""
-
-    source_system: str
-    source_id: str
-    version: int
-    reference: str
-    event: str
-    decided_at: datetime
-    evidence: ApprovalEvidence
-
-
-class NotDecided(msgspec.Struct, frozen=True):
-    """The process ended without a decision: somebody cancelled or rescinded it in Workday."""
-
-    source_system: str
-    source_id: str
-    version: int
-    reference: str
-    event: str
-    status: str
-
-
-class Unreadable(msgspec.Struct, frozen=True):
-    """The item says nothing that can be used; an operator must look."""
-
-    refusals: tuple[Refusal, ...]
-
-
 def decided(
     body: bytes,
     *,
@@ -101,7 +73,7 @@ def decided(
     directory: Directory,
     rules: RequisitionRules,
     words: DecisionWords,
-) -> Decision | NotDecided | Unreadable:
+) -> Decision | NotDecided | NotMapped:
     """Read one item of the stream. `system` is Workday's name in the project and the directory."""
     try:
         item = msgspec.json.decode(body, type=DecisionItem)
@@ -120,7 +92,7 @@ def decided(
 
 def _read(
     item: DecisionItem, data: Element, stamp: Stamp, reader: _Reader, rules: RequisitionRules
-) -> Decision | NotDecided | Unreadable:
+) -> Decision | NotDecided | NotMapped:
     reference = text_of(data, "Requisition_Number")
     event, words = str(item.event.get("id", "")), reader.words
     status = _descriptor(item.event.get("status"))
@@ -133,7 +105,7 @@ def _read(
         return NotDecided(*where, reference, event, status)
     votes = reader.votes()
     if isinstance(votes, Refusal):
-        return Unreadable((votes,))
+        return NotMapped((votes,))
     if denied and not any(vote.verdict == "rejected" for vote in votes):
         return _unreadable("the process was denied, and no step says by whom", reference=reference)
     if not votes:
@@ -263,5 +235,5 @@ def _invalid(why: str, **details: str) -> Refusal:
     return refuse("source_document_invalid", why=why, **details)
 
 
-def _unreadable(why: str, **details: str) -> Unreadable:
-    return Unreadable((_invalid(why, **details),))
+def _unreadable(why: str, **details: str) -> NotMapped:
+    return NotMapped((_invalid(why, **details),))
