@@ -113,6 +113,10 @@ class Application:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Leave database and systems; once more does no harm."""
         await self._closing.aclose()
 
     # --- releasing ------------------------------------------------------------------------------

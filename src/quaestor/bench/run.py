@@ -144,7 +144,7 @@ class Bench:
                 measured.worker_memory_mb = peak_memory_mb(self._workers[0].pid)
             await self._set_workers(0)
             # A connection tells what it wrote at its end at the latest.
-            await app.database.close()
+            await app.close()
             await _conclude(measured, load, limit, ledger, owner)
             measured.served = await self._serve(owner)
         return measured
