@@ -136,7 +136,7 @@ async def test_what_could_not_be_taken_in_is_on_the_worklist(
     worker = await database.connect("quaestor_worker")
     refusals = msgspec.json.encode([refuse("crosswalk_missing", code="it_cloud")])
     async with worker.transaction() as connection:
-        for entity, source_id in (("acme-de", "20500"), ("acme-us", "20600")):
+        for entity, source_id in (("acme-de", "20500"), ("acme-us", "20600"), ("", "20700")):
             await connection.execute(
                 "insert into quaestor.inbound_refused (entity, system, stream, event_id,"
                 " source_id, owner, code, refusals, body, received_at) values ($1, 'coupa',"
@@ -150,11 +150,16 @@ async def test_what_could_not_be_taken_in_is_on_the_worklist(
 
     page = text_of((await visitor.see("/console/work")).html)
     others = text_of((await visitor.see("/console/work?owner=requester")).html)
+    await visitor.sign_in(gateway.token(entities=("acme-de", "acme-us")))
+    whole = text_of((await visitor.see("/console/work")).html)
 
     assert "Not taken in: 1" in page
     assert "coupa 20500" in page
     assert "it_cloud" in page
     assert "20600" not in page
+    assert "20700" not in page
+    assert "Not taken in: 3" in whole
+    assert "coupa 20700" in whole
     assert "Not taken in" not in others
 
 

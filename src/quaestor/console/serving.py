@@ -96,7 +96,7 @@ class _Console:
     async def _page(self, page: Page, caller: Caller, request: AnyRequest) -> Response[bytes]:
         services = self._services
         async with services.database.transaction(
-            isolation="repeatable_read", readonly=True, entities=sorted(caller.entities)
+            isolation="repeatable_read", readonly=True, entities=self._entities(caller)
         ) as connection:
             ask = Ask(
                 services=services,
@@ -113,6 +113,11 @@ class _Console:
         if isinstance(reply, Go):
             return _redirect(reply.to)
         return self._shown(page, ask, reply, request)
+
+    def _entities(self, caller: Caller) -> list[str]:
+        """What is of no known entity is shown to whoever sees all of them."""
+        sees_all = caller.entities >= self._services.zones.keys()
+        return [*sorted(caller.entities), *([""] if sees_all else [])]
 
     def _shown(self, page: Page, ask: Ask, reply: Reply, request: AnyRequest) -> Response[bytes]:
         every = request.query_params.get("every", "")
