@@ -8,7 +8,7 @@ not in it is proved elsewhere (docs/simulation.md says where).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -19,7 +19,7 @@ from tests.simulation.folder import LEDGERS, SETTLE_S
 from tests.simulation.plan import Planned
 from tests.simulation.wires import Sent
 
-__all__ = ["INVARIANTS", "Invariant", "broken", "broken_again"]
+__all__ = ["INVARIANTS", "Invariant", "broken", "broken_again", "sent_unseen"]
 
 Check = Callable[[Books], Iterator[str]]
 _ENDS = frozenset({"ordered", "cancelled", "rejected"})
@@ -99,18 +99,34 @@ def no_blind_second_create(books: Books) -> Iterator[str]:
     for row in books.intents:
         if row.action != "create_order" or row.system not in weak:
             continue
-        settled_at: float | None = None
-        looked = False
-        for sent in _of_key(books, row.key, row.system):
-            if sent.commits:
-                if settled_at is not None and not looked:
-                    yield f"{row.key[:12]} left {row.system} again at {sent.at:.1f} s unseen"
-                if sent.left:
-                    # A fact, once it is told, ends the doubt.
-                    settled_at = sent.at + SETTLE_S if _in_doubt(sent) else None
-                looked = False
-            elif settled_at is not None and sent.at >= settled_at - _JUMPS_S:
-                looked = looked or 200 <= sent.status < 300
+        for sent in sent_unseen(_of_key(books, row.key, row.system)):
+            yield f"{row.key[:12]} left {row.system} again at {sent.at:.1f} s unseen"
+
+
+def sent_unseen(requests: Iterable[Sent]) -> Iterator[Sent]:
+    """Of one key's requests, in their order, the creates that a doubt without such a look forbids.
+
+    Also one that then found no connection: that it never left is no merit of whoever sent it.
+    """
+    settled_at: float | None = None
+    looked = False
+    for sent in requests:
+        if not sent.commits:
+            looked = looked or (settled_at is not None and _tells(sent, settled_at))
+            continue
+        if settled_at is not None and not looked:
+            yield sent
+        # What never left changes nothing over there: what the look told still holds.
+        if sent.left:
+            # A fact, once it is told, ends the doubt.
+            settled_at = sent.at + SETTLE_S if _in_doubt(sent) else None
+            looked = False
+
+
+def _tells(look: Sent, settled_at: float) -> bool:
+    """Whether this look may be trusted: late enough, and its answer came whole."""
+    heard = 200 <= look.status < 300 and look.fault != "cut"
+    return heard and look.at >= settled_at - _JUMPS_S
 
 
 # What the database's clock may have jumped ahead, so that it saw the settle time pass earlier.
