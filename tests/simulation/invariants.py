@@ -64,8 +64,9 @@ def ordered_or_owned(books: Books) -> Iterator[str]:
                 if row is None or not document.parked_owner:
                     yield f"{document.number} is parked as {document.parked_code} with nobody"
             case None:
-                # Only a decision of other people may still be awaited.
-                if document.stage != "deciding" or standing:
+                # Only a decision may still be awaited, of people who will never vote.
+                silent = _planned(books, document).vote == "never"
+                if document.stage != "deciding" or standing or not silent:
                     yield f"{document.number} stands silently in {document.stage}"
             case other:
                 yield f"{document.number} ended as {other}"
@@ -342,7 +343,7 @@ def broken_again(before: Books, after: Books) -> list[str]:
     found = broken(after)
     if after.state != before.state:
         changed = [
-            f"{was.number}: {was.stage}/{was.outcome} became {now.stage}/{now.outcome}"
+            f"{was.number}: {_stands(was)} became {_stands(now)}"
             for was, now in zip(before.documents, after.documents, strict=False)
             if (was.stage, was.outcome, was.parked_code)
             != (now.stage, now.outcome, now.parked_code)
@@ -351,3 +352,7 @@ def broken_again(before: Books, after: Books) -> list[str]:
     if len(after.orders) != len(before.orders):
         found.append(f"I30 everything again made {len(after.orders) - len(before.orders)} orders")
     return found
+
+
+def _stands(document: Document) -> str:
+    return f"{document.stage}/{document.outcome or document.parked_code}"

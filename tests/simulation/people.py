@@ -152,6 +152,15 @@ class People:
 
         await self._database.run(work)
 
+    async def has_spoken(self) -> bool:
+        """Whether the desk has seen every open request and said of each what it ever will.
+
+        To be asked after the look at the work, not before: a vote that is over was told three
+        seconds ago, so the document that it woke was seen by that look.
+        """
+        opened = {(row["document_id"], row["name"]) for row in await self._database.fetch(_OPEN)}
+        return opened <= self._asked and all(vote.done() for vote in self._votes)
+
     # --- who owns what is parked ----------------------------------------------------------------
 
     async def look_after(self) -> None:

@@ -128,6 +128,14 @@ IN_THE_WORLD: Mapping[str, Planted] = {
             "where outcome = 'ordered'"
         ),
     ),
+    "a vote was cast, and the document waits for it": Planted(
+        "I2",
+        _nobody_dies,
+        _in_database(
+            "update quaestor.work set outcome = null, due_at = null, stage = 'deciding' "
+            "where outcome = 'cancelled'"
+        ),
+    ),
     "a document never comes to rest": Planted(
         "I2 liveness",
         _nobody_dies,

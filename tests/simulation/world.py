@@ -1,7 +1,7 @@
 """The world of one seed: vendors and lines in memory, workers on PostgreSQL, people, and its end.
 
 busy    documents come, lines are faulty, workers die, clocks jump
-quiet   all of that has ended; owners have what is parked tried again
+quiet   all of that has ended; the last votes come, owners have what is parked tried again
 rest    nothing is due any more: the books are closed, and read
 again   everything that came in comes in once more; the books are read a second time
 """
@@ -171,13 +171,16 @@ class World:
             self.loop.jump(by_s)
 
     async def _rests(self, people: People, database: Database) -> bool:
-        """The quiet phase: until nothing is due, and whoever owns something has tried."""
+        """The quiet phase: until nothing is due, and whoever decides or owns has done his part.
+
+        A vote still on its way would fall between the books, and look like a change (I30).
+        """
         until_s = self.loop.elapsed_s + QUIET_MAX_S
         while self.loop.elapsed_s < until_s:
             await asyncio.sleep(10.0)
             resting = not await database.fetchval(_OPEN) and not await database.fetchval(_UNSEEN)
             settled = resting and self.loop.elapsed_s > BUSY_S + 20.0
-            if settled and not await people.retry_parked():
+            if settled and await people.has_spoken() and not await people.retry_parked():
                 return True
         return False
 
