@@ -165,8 +165,10 @@ async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, Start]]:
     Signals end what runs inside; a benchmark that can say nothing fails by name.
     """
     from quaestor.bench.load import BenchFailed
+    from quaestor.cli.logs import log_warnings
     from quaestor.store.embedded import EmbeddedServer
 
+    log_warnings()
     loop, running = asyncio.get_running_loop(), asyncio.current_task()
     assert running is not None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
