@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -144,7 +145,7 @@ class Application:
                     target.write_bytes(body)
                 self._reads[hash_] = _reads_of(load_project(Path(folder)), self.replicas)
 
-    @property
+    @cached_property
     def streams(self) -> ProjectStreams:
         """What the systems publish, read with everybody as known now."""
         return ProjectStreams(self.project, lambda: self.directory)

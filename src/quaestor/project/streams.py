@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 
 from quaestor.connectors.kit.contract import Delivered, Pulls
 from quaestor.connectors.kit.kind import ReplicaStream
@@ -47,20 +47,24 @@ class ProjectStreams:
         """A requisition as this system publishes it, from a file. `None` is the one system that
         publishes any. Raises `LookupError`, with those that do, where that is none of them.
         """
-        sources = dict(self._sources())
+        sources = self._sources
         if system is None and len(sources) == 1:
             (system,) = sources
-        if system not in sources:
+        if system is None or system not in sources:
             raise LookupError(", ".join(sorted(sources)) or "no system publishes any")
         found = self._read(system, sources[system], raw, on, version)
+        if isinstance(found, Mapped | NotMapped):
+            return found
         # What was taken back there is a wish of nobody.
-        gone = NotMapped((refuse("not_submitted", status="withdrawn"),))
-        return found if isinstance(found, Mapped | NotMapped) else gone
+        return NotMapped((refuse("not_submitted", status="withdrawn"),))
 
-    def _sources(self) -> Iterator[tuple[str, ReadPublished]]:
-        for name, kind in publishing_kinds(self.project).items():
-            if "requisitions" in kind.published:
-                yield name, kind.published["requisitions"]
+    @cached_property
+    def _sources(self) -> Mapping[str, ReadPublished]:
+        return {
+            name: kind.published["requisitions"]
+            for name, kind in publishing_kinds(self.project).items()
+            if "requisitions" in kind.published
+        }
 
     def of(self, name: str, system: OpenSystem) -> Iterator[Stream]:
         """The streams of a system that concern us."""
