@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import subprocess
 import sys
@@ -40,12 +41,14 @@ def run_seed(server: Server, seed: int) -> Verdict:
 
     In every fourth seed everything comes in once more at the end (I30).
     """
-    began = time.perf_counter()
+    began, raised = time.perf_counter(), ""
     try:
         ended = server.run(plan_of(seed), Conduct(again=seed % 4 == 0))
     except Exception as error:  # noqa: BLE001 - one seed that breaks must not end the night
-        name = type(error).__name__
-        return Verdict(seed, "", (f"{name}: {error}",), {}, 0, 0, time.perf_counter() - began)
+        raised = f"{type(error).__name__}: {error}"
+    if raised:
+        _sweep()
+        return Verdict(seed, "", (raised,), {}, 0, 0, time.perf_counter() - began)
     books = ended.books
     found = broken(books)
     if ended.again is not None:
@@ -60,6 +63,16 @@ def run_seed(server: Server, seed: int) -> Verdict:
         books.statements,
         time.perf_counter() - began,
     )
+
+
+def _sweep() -> None:
+    """What a broken run leaves half done is no finding of the next one."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def commit() -> str:

@@ -200,13 +200,17 @@ class StepLoop(asyncio.SelectorEventLoop):
         return True
 
     def _answered(self, real: selectors.BaseSelector) -> list[Any]:
-        waited = 0.0
-        while waited < _STALLED_S:
+        # Really passed: this clock is not the simulation's.
+        until = time.perf_counter() + _STALLED_S
+        while time.perf_counter() < until:
             waiting = {each.fileno() for each in self._blocked}
-            found = [each for each in real.select(_LOOKS_BLOCKED_S) if each[0].fd not in waiting]
+            ready = real.select(_LOOKS_BLOCKED_S)
+            found = [each for each in ready if each[0].fd not in waiting]
             if found:
                 return found
-            waited += _LOOKS_BLOCKED_S
+            if ready:
+                # Only sessions that wait, and were ended meanwhile: they are ready all the time.
+                time.sleep(_LOOKS_BLOCKED_S)
             if self._running and self.monitor.ask(_IS_BLOCKED, self._running.get_server_pid()):
                 self._blocked.append(self._running)
                 self._running = None
