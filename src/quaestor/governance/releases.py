@@ -12,7 +12,7 @@ import msgspec
 
 from quaestor.store import Connection
 
-__all__ = ["ReleaseUnknown", "current_release", "publish", "released_files"]
+__all__ = ["ReleaseUnknown", "publish", "released_files"]
 
 _INSERT = """
 insert into quaestor.release (hash, body, published_at, published_by)
@@ -23,7 +23,7 @@ insert into quaestor.release_current (hash, since) values ($1, quaestor.clock())
 on conflict (only_row) do update set hash = excluded.hash, since = excluded.since
 where release_current.hash <> excluded.hash
 """
-_CURRENT = "select hash from quaestor.release_current"
+
 _BODY = "select body from quaestor.release where hash = $1"
 
 
@@ -38,12 +38,6 @@ async def publish(
     body = zlib.compress(msgspec.msgpack.encode(dict(sorted(files.items()))), 6)
     await connection.execute(_INSERT, release, body, by)
     await connection.execute(_SWITCH, release)
-
-
-async def current_release(connection: Connection) -> str | None:
-    """The hash for new documents; `None` before the first release."""
-    current: str | None = await connection.fetchval(_CURRENT)
-    return current
 
 
 async def released_files(connection: Connection, release: str) -> dict[str, bytes]:

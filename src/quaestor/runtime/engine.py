@@ -96,10 +96,6 @@ class Engine:
         self._stopping.set()
         self._nudged.set()
 
-    def nudge(self) -> None:
-        """Something came in: claim at once."""
-        self._nudged.set()
-
     async def _guard(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             try:

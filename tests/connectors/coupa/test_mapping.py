@@ -272,6 +272,7 @@ def test_every_fault_of_a_document_is_named_at_once_and_once() -> None:
         (b'{"id": 7, "status": "draft"}', ""),
         (b'{"status": "withdrawn"}', ""),
         (b'[{"id": 7, "status": "withdrawn"}]', ""),
+        (b'{"id": 7, "status": ["withdrawn"]}', ""),
         (b"{", ""),
         (b'{"id": 7, "status": "withdrawn", "title": "' + b"x" * BYTES_MAX + b'"}', ""),
     ],

@@ -28,14 +28,13 @@ from quaestor.connectors.kit.contract import (
     Found,
     Manifest,
     Page,
-    Permanent,
     Probe,
     Submitted,
+    unsupported,
 )
 from quaestor.connectors.kit.kind import ConnectorKind, ReplicaStream, SimulatorOptions
 from quaestor.connectors.kit.simulated import Simulated
 from quaestor.connectors.kit.wires.http import HttpWire
-from quaestor.model.refusal import refuse
 
 __all__ = ["KIND", "CoupaConnector"]
 
@@ -87,8 +86,7 @@ class CoupaConnector:
 
 def _only_reports(command: Command) -> None:
     if command.action != REPORT_STATUS:
-        why = f"the action {command.action} is not supported"
-        raise Permanent(why, refuse("connector_refused", system=command.system, why=why))
+        raise unsupported(command)
 
 
 def _simulator(options: SimulatorOptions) -> Simulated:

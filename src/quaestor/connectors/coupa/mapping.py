@@ -64,7 +64,8 @@ def read_published(config: Layout, raw: bytes, reading: Reading) -> Mapped | Not
         source = decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return NotMapped((refuse("source_document_invalid", expected="a JSON object"),))
-    if isinstance(source, Mapping) and source.get("status") in WITHDRAWN and source.get("id"):
+    # As text: what is published may be anything, also what has no hash.
+    if isinstance(source, Mapping) and str(source.get("status")) in WITHDRAWN and source.get("id"):
         return Withdrawn(str(source["id"]))
     return map_requisition(
         source,

@@ -19,7 +19,7 @@ from typing import Literal, Protocol, runtime_checkable
 import msgspec
 
 from quaestor.model.order import PurchaseOrder
-from quaestor.model.refusal import Refusal
+from quaestor.model.refusal import Refusal, refuse
 from quaestor.model.requisition import Requisition
 from quaestor.model.status import DocumentStatus
 
@@ -54,6 +54,7 @@ __all__ = [
     "SubmittingConnector",
     "Submitted",
     "Transient",
+    "unsupported",
 ]
 
 
@@ -201,6 +202,12 @@ class Permanent(NotKnown):
     def __init__(self, reason: str, refusal: Refusal) -> None:
         super().__init__(reason, code=refusal.code)
         self.refusal = refusal
+
+
+def unsupported(command: Command) -> Permanent:
+    """The connector has no such action: nothing was sent."""
+    why = f"the action {command.action} is not supported"
+    return Permanent(why, refuse("connector_refused", system=command.system, why=why))
 
 
 class Ambiguous(NotKnown):

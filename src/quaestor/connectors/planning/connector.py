@@ -96,11 +96,11 @@ class PlanningConnector:
         answer states no fact.
         """
         if question.name != BALANCE_QUESTION:
-            raise _refused(f"the question {question.name} is not answered")
+            raise self._refused(f"the question {question.name} is not answered")
         try:
             target = budget_target(question)
         except QuestionUnusable as error:
-            raise _refused(str(error)) from error
+            raise self._refused(str(error)) from error
         answer = await self._wire.exchange(HttpRequest("GET", target, _ACCEPT), _hear)
         if answer.status == 404:
             refusal = refuse("budget_not_found", entity=question.entity, **question.facts)
@@ -116,7 +116,10 @@ class PlanningConnector:
 
     def _not_answered(self, answer: HttpAnswer) -> Permanent:
         told = answer.json.get("title") if isinstance(answer.json, dict) else ""
-        return _refused(self._wire.safe(safe_text(f"HTTP {answer.status}: {told}")))
+        return self._refused(self._wire.safe(safe_text(f"HTTP {answer.status}: {told}")))
+
+    def _refused(self, why: str) -> Permanent:
+        return Permanent(why, refuse("connector_refused", system=self._config.system, why=why))
 
 
 def _hear(answer: HttpAnswer) -> Voice:
@@ -131,10 +134,6 @@ def _hear(answer: HttpAnswer) -> Voice:
     if answer.status == 200:
         return Voice.DONE
     return Voice.REFUSED if 400 <= answer.status < 500 and "code" in spoken else Voice.UNSURE
-
-
-def _refused(why: str) -> Permanent:
-    return Permanent(why, refuse("connector_refused", system=MANIFEST.kind, why=why))
 
 
 def _simulator(options: SimulatorOptions) -> Simulated:

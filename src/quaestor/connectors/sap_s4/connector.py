@@ -20,12 +20,12 @@ from quaestor.connectors.kit.contract import (
     Command,
     Found,
     Manifest,
-    Permanent,
     Probe,
     Rejected,
     Several,
     Submitted,
     Transient,
+    unsupported,
 )
 from quaestor.connectors.kit.kind import ConnectorKind, SimulatorOptions
 from quaestor.connectors.kit.simulated import Simulated
@@ -35,7 +35,6 @@ from quaestor.connectors.sap_s4.compare import differences, is_deleted, rows_of,
 from quaestor.connectors.sap_s4.config import SapConfig
 from quaestor.connectors.sap_s4.manifest import CANCEL_ORDER, CREATE_ORDER, MANIFEST
 from quaestor.connectors.sap_s4.mapping import reference_of, render_cancel, render_create
-from quaestor.model.refusal import refuse
 
 __all__ = ["KIND", "SapConnector"]
 
@@ -76,7 +75,7 @@ class SapConnector:
                 return render_create(command, self._config.order)
             case "cancel_order":
                 return render_cancel(command)
-        raise _unsupported(command)
+        raise unsupported(command)
 
     async def submit(self, command: Command, stored: bytes) -> Submitted:
         """Send the stored bytes once."""
@@ -85,7 +84,7 @@ class SapConnector:
                 return await self._create(command, stored)
             case "cancel_order":
                 return await self._cancel(stored)
-        raise _unsupported(command)
+        raise unsupported(command)
 
     async def find(self, command: Command) -> Found:
         """What an earlier send left behind."""
@@ -94,7 +93,7 @@ class SapConnector:
                 return await self._find_created(command)
             case "cancel_order":
                 return await self._find_cancelled(command.cancels or "")
-        raise _unsupported(command)
+        raise unsupported(command)
 
     async def check(self) -> tuple[Probe, ...]:
         """Network, credentials, rights and fields, each with what to do in SAP."""
@@ -136,7 +135,7 @@ class SapConnector:
 
     def _where(self, command: Command) -> str:
         if command.order is None:
-            raise _unsupported(command)
+            raise unsupported(command)
         since = command.created_at.astimezone(UTC).date() - timedelta(days=1)
         return " and ".join(
             (
@@ -178,11 +177,6 @@ class SapConnector:
         if document is None or not is_deleted(document):
             return Absent()
         return Applied(number)
-
-
-def _unsupported(command: Command) -> Permanent:
-    why = f"the action {command.action} is not supported"
-    return Permanent(why, refuse("connector_refused", system=command.system, why=why))
 
 
 def _simulator(options: SimulatorOptions) -> Simulated:

@@ -31,6 +31,7 @@ from quaestor.connectors.kit.contract import (
     Several,
     Submitted,
     Transient,
+    unsupported,
 )
 from quaestor.connectors.kit.kind import ConnectorKind, ReplicaStream, SimulatorOptions
 from quaestor.connectors.kit.published import Published, Reading
@@ -122,7 +123,7 @@ class WorkdayConnector:
                 return render_submit(command, self._config.rules, self._config.version)
             case "cancel_requisition":
                 return render_cancel(command, self._config.version)
-        raise _unsupported(command)
+        raise unsupported(command)
 
     async def submit(self, command: Command, stored: bytes) -> Submitted:
         """Send the stored message once."""
@@ -131,7 +132,7 @@ class WorkdayConnector:
                 return await self._submitted(command, stored)
             case "cancel_requisition":
                 return await self._cancelled(command, stored)
-        raise _unsupported(command)
+        raise unsupported(command)
 
     async def find(self, command: Command) -> Found:
         """What an earlier send left behind, by the number that we gave it."""
@@ -142,7 +143,7 @@ class WorkdayConnector:
                 rows = await self._client.requisitions(command.cancels or "")
                 gone = [row for row in rows if _is_cancelled(row)]
                 return Applied(command.cancels or "") if gone else Absent()
-        raise _unsupported(command)
+        raise unsupported(command)
 
     async def _submitted(self, command: Command, stored: bytes) -> Submitted:
         heard = await self._client.change(stored)
@@ -324,11 +325,6 @@ def _moment(text: str) -> datetime:
     except ValueError:
         raise Transient("the workers are of no moment", system=False) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def _unsupported(command: Command) -> Permanent:
-    why = f"the action {command.action} is not supported"
-    return Permanent(why, refuse("connector_refused", system=command.system, why=why))
 
 
 def _read_decision(config: WorkdayConfig, body: bytes, reading: Reading) -> Published:
