@@ -7,14 +7,14 @@ import os
 import sys
 import urllib.request
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from quaestor.bench.erp import Counted, Ledger, serve_ledger
+from quaestor.bench.erp import RECORDS_TARGET, Counted, Ledger, serve_ledger
 from quaestor.bench.folder import CENTERS, Requisitions, write_folder
 from quaestor.bench.gateway import Served
 from quaestor.bench.load import Window, percentile
@@ -24,7 +24,10 @@ from quaestor.bench.run import Measured, Plan
 from quaestor.bench.spending import Spending
 from quaestor.connectors.coupa.config import CoupaConfig
 from quaestor.connectors.coupa.mapping import read_published
+from quaestor.connectors.kit.contract import Question
 from quaestor.connectors.kit.published import Mapped, Reading
+from quaestor.connectors.planning.mapping import budget_answer, budget_target
+from quaestor.model.budget import BALANCE_QUESTION
 from quaestor.project.load import load_project
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -47,7 +50,7 @@ def _measured(**changes: Any) -> Measured:
         },
         "taken": 1400,
         "done": 1400,
-        "counted": Counted(1500, 1400, 1400),
+        "counted": Counted(5600, 1400, 1400, reported=1400),
     }
     return Measured(**(given | changes))
 
@@ -118,6 +121,31 @@ def test_the_ledger_finds_by_reference() -> None:
     ]
 
     assert [len(answer["d"]["results"]) for answer in found] == [1, 0]
+
+
+def test_a_budget_is_answered_by_the_name_that_was_asked_for() -> None:
+    question = Question(
+        BALANCE_QUESTION, "acme-de", {"fiscal_year": "2026", "cost_center": "center-4007"}
+    )
+
+    status, _, body = Ledger().answer("GET", budget_target(question), b"")
+
+    answer = budget_answer(body, question, datetime.now(UTC), timedelta(seconds=1))
+    assert status == 200
+    assert answer.value["budget"] == "1000000000.00"
+
+
+def test_a_number_that_came_home_twice_is_one_requisition() -> None:
+    ledger = Ledger()
+    record = msgspec.json.encode({"external-id": "abc", "document-id": 7})
+    target = f"{RECORDS_TARGET}?fields=id"
+
+    looked = ledger.answer("GET", target, b"")
+    answers = [ledger.answer("POST", target, record) for _ in range(2)]
+
+    assert looked == (200, "", b"[]")
+    assert [msgspec.json.decode(body)["external-id"] for _, _, body in answers] == ["abc", "abc"]
+    assert ledger.counted() == Counted(requests=3, orders=0, references=0, reported=1)
 
 
 async def test_the_ledger_serves_until_it_is_stopped() -> None:
@@ -207,8 +235,9 @@ def test_two_workers_and_costs_are_told_where_they_were_measured() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"counted": Counted(1500, 1401, 1400)},
-        {"counted": Counted(1500, 1399, 1399)},
+        {"counted": Counted(5600, 1401, 1400, reported=1400)},
+        {"counted": Counted(5600, 1399, 1399, reported=1400)},
+        {"counted": Counted(5600, 1400, 1400, reported=1399)},
         {"done": 1399},
         {"taken": 0, "done": 0, "counted": Counted(0, 0, 0)},
         {"served": Served(*[1.0] * 9, intake_accepted=20, intake_repeated=2, intake_documents=19)},

@@ -1,7 +1,8 @@
-"""The ledger of the benchmark: answers as SAP's purchase-order service, for little processor time.
+"""The other side of the benchmark: answers as SAP, planning and Coupa do, and costs little.
 
-Not a simulator: no faults, no rules, no visibility delay. It takes a deep insert and answers it
-after a fixed time with the order as created; it counts what it created under which reference.
+Not a simulator: no faults, no rules, no visibility delay. It answers after a fixed time: a deep
+insert with the order as created, a question about a budget with plenty, a record with its id. It
+counts what it created under which reference.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import re
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -21,6 +23,9 @@ __all__ = ["Counted", "Ledger", "counted_at", "serve_ledger"]
 LATENCY_S = 0.005
 COUNTED_TARGET = "/counted"
 
+BUDGETS_TARGET = "/budgets/"
+RECORDS_TARGET = "/api/integration_history_records"
+
 _REFERENCE = re.compile(r"CorrespncExternalReference eq '([^']*)'")
 _REASONS = {200: "OK", 201: "Created", 400: "Bad Request"}
 _TOKEN = "x-csrf-token: bench\r\nset-cookie: SAP_SESSIONID=bench; path=/\r\n"
@@ -28,12 +33,13 @@ _TOKEN = "x-csrf-token: bench\r\nset-cookie: SAP_SESSIONID=bench; path=/\r\n"
 
 class Counted(msgspec.Struct, frozen=True):
     """`requests` of all kinds, at most `at_once_max` of them at a time; `orders` created, under
-    how many `references`."""
+    how many `references`; requisitions whose number came back to Coupa (`reported`)."""
 
     requests: int
     orders: int
     references: int
     at_once_max: int = 0
+    reported: int = 0
 
 
 class Ledger:
@@ -42,6 +48,7 @@ class Ledger:
     def __init__(self) -> None:
         self._numbers = itertools.count(4_500_000_001)
         self._orders: dict[str, list[bytes]] = {}
+        self._reported: set[str] = set()
         self._requests = 0
         self._at_once = 0
         self._at_once_max = 0
@@ -67,7 +74,8 @@ class Ledger:
     def counted(self) -> Counted:
         """What was created so far."""
         orders = sum(map(len, self._orders.values()))
-        return Counted(self._requests, orders, len(self._orders), self._at_once_max)
+        references, reported = len(self._orders), len(self._reported)
+        return Counted(self._requests, orders, references, self._at_once_max, reported)
 
     def begun(self) -> None:
         """One more is answered now."""
@@ -83,11 +91,40 @@ class Ledger:
         if target == COUNTED_TARGET:
             return 200, "", msgspec.json.encode(self.counted())
         self._requests += 1
+        if target.startswith(BUDGETS_TARGET):
+            return 200, "", _budget(target)
+        if target.startswith("/api/"):
+            return self._coupa(method, target, body)
         if method == "POST":
             return 201, "", b'{"d":' + self.create(body) + b"}"
         if "$filter" in target:
             return 200, "", b'{"d":{"results":[' + self.found(target) + b"]}}"
         return 200, _TOKEN, b'{"d":{"EntitySets":["A_PurchaseOrder"]}}'
+
+    def _coupa(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
+        """Takes records; a look for one, or for requisitions, finds none."""
+        if method == "GET" or not target.startswith(RECORDS_TARGET):
+            return 200, "", b"[]"
+        record = msgspec.json.decode(body)
+        self._reported.add(record["external-id"])
+        created = {"id": len(self._reported), **record}
+        return 201, "", msgspec.json.encode(created)
+
+
+def _budget(target: str) -> bytes:
+    """Plenty, as of now."""
+    entity, year, center = target.removeprefix(BUDGETS_TARGET).split("/")
+    return msgspec.json.encode(
+        {
+            "entity": entity,
+            "fiscal_year": int(year),
+            "cost_center": center,
+            "mode": "gross",
+            "currency": "EUR",
+            "amount": "1000000000.00",
+            "as_of": datetime.now(UTC),
+        }
+    )
 
 
 class _Connection(asyncio.Protocol):

@@ -2,7 +2,8 @@
 
 One entity (where asked for, a second one with a ledger of its own), `CENTERS` cost centers with a
 budget each, an approval that came with the document and is held against our minimum, one order
-group in SAP. The texts are as long as real ones.
+group in SAP; where asked for, a planning service that states the budgets and a Coupa that is told
+the number. The texts are as long as real ones.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ shutdown_s = 20
 
 [systems.coupa]
 connector = "coupa"
-base_url = "https://coupa.invalid"
-sends = false
+base_url = "{coupa_url}"
+sends = {told}
+slots = {slots}
+requests_per_s = 100_000
+pull_every_s = 86_400
 total_timeout_s = 10
 [systems.coupa.segments]
 company = 1
@@ -50,6 +54,13 @@ settle_s = 1
 
 [routing.purchase_order]
 "*" = "sap"
+"""
+_PLANNING = """
+[systems.planning]
+connector = "planning"
+base_url = "{base_url}"
+slots = {slots}
+total_timeout_s = 10
 """
 _OTHER_SETTINGS = """acme-at = "sap_at"
 
@@ -135,6 +146,7 @@ material_group,it_hardware,A001
 uom,EA,PC
 payment_terms,net-30,0001
 """
+_ASKED = "source: planning\nmode: gross\nmax_age_s: 900\n"
 _LINES = (
     ("Laptop Helio Book 14, 32 GB, 1 TB", "2.0", "1849.00", "3698.00", "6810"),
     ("Docking station USB-C, 96 W", "2.0", "219.50", "439.00", "6815"),
@@ -144,13 +156,20 @@ _TOTAL = "5696.60"
 
 
 def write_folder(
-    folder: Path, *, base_url: str, slots: int, on: date, other_url: str | None = None
+    folder: Path,
+    *,
+    base_url: str,
+    slots: int,
+    on: date,
+    other_url: str | None = None,
+    whole: bool = False,
 ) -> None:
     """Write the project. SAP is at `base_url` and takes `slots` sends at a time; `on` is today.
 
-    With `other_url` there is `OTHER_ENTITY` as well, whose SAP is there.
+    With `other_url` there is `OTHER_ENTITY` as well, whose SAP is there. A `whole` flow asks
+    planning for the budget first and tells Coupa the number last, both at `base_url` too.
     """
-    settings, entities = _SETTINGS.format(base_url=base_url, slots=slots), _ENTITIES
+    settings, entities = _settings(base_url, slots, whole=whole), _ENTITIES
     centers = {_center(ENTITY, number): ENTITY for number in range(CENTERS)}
     ledgers = ["sap"]
     if other_url is not None:
@@ -185,12 +204,22 @@ def write_folder(
         },
         "policies/approvals.yaml": "expire_after_days: 30\n",
         "policies/validation.yaml": "lines_max: 500\nunits: [EA]\nwhole_units: [EA]\n",
-        "policies/budget.yaml": _budgets(centers, on),
+        "policies/budget.yaml": (_ASKED if whole else "") + _budgets(centers, on),
     }
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.lstrip())
+
+
+def _settings(base_url: str, slots: int, *, whole: bool) -> str:
+    coupa_url = base_url if whole else "https://coupa.invalid"
+    told = "true" if whole else "false"
+    text = _SETTINGS.format(base_url=base_url, slots=slots, coupa_url=coupa_url, told=told)
+    if not whole:
+        return text
+    planning = _PLANNING.format(base_url=base_url, slots=slots)
+    return text.replace("\n[routing.", f"{planning}\n[routing.")
 
 
 def _center(entity: str, number: int) -> str:

@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from quaestor.bench.folder import CENTERS, ENTITY
-from quaestor.bench.rows import PHASES
+from quaestor.bench.rows import CLAIMED, PHASES, STATED
 from quaestor.store.database import BY_KEY
 
 __all__ = ["BATCHED", "ONE_BY_ONE", "Limit", "Manner"]
@@ -38,7 +38,7 @@ _IDS = "generate_series($1::bigint, $1::bigint + $2::bigint - 1) as id"
 _ENTITY = f"'{ENTITY}'"
 _CORRELATION = "lpad(id::text, 36, '0')"
 # Posting keys are hashes: their index is written to in no order.
-_KEY = "left(encode(sha256(int8send(id)), 'hex'), 52)"
+_KEY = "left(encode(sha256(int8send(id * 4 + p.place)), 'hex'), 52)"
 _NODE = "'node-' || ($3::bigint + id % $4::bigint)"
 
 _INTAKE = (
@@ -65,20 +65,24 @@ set stage = p.stage, state = p.state, lane = p.lane, fence = w.fence + 1, outcom
 from pattern.work p
 where p.phase = {phase} and w.document_id >= $1::bigint
     and w.document_id < $1::bigint + $2::bigint"""
-_NEW_INTENT = f"""insert into quaestor.intent
+_NEW_INTENTS = f"""insert into quaestor.intent
     (key, entity, document_id, name, system, action, generation, lane, state, core, command,
      payload, number, created_at, first_sent_at)
-select {_KEY}, {_ENTITY}, id, p.name, p.system, p.action, p.generation, p.lane, p.state, p.core,
-    p.command, p.payload, p.number, quaestor.clock(), quaestor.clock()
-from pattern.intent p, {_IDS} where p.phase = 2"""
-_INTENT = f"""update quaestor.intent i
-set state = p.state, core = p.core, command = p.command, payload = p.payload, number = id::text,
-    resolved_at = quaestor.clock()
-from pattern.intent p, {_IDS} where p.phase = {PHASES} and i.key = {_KEY}"""
-_CROSSREF = f"""insert into quaestor.crossref
+select {_KEY}, {_ENTITY}, id, p.name, p.system, p.action, p.generation, p.lane, 'unresolved',
+    p.core, p.command, p.payload, '', quaestor.clock(), quaestor.clock()
+from pattern.intent p, {_IDS} where p.phase = {{phase}}"""
+_INTENTS = f"""update quaestor.intent i
+set state = p.state, core = p.core, number = id::text, resolved_at = quaestor.clock()
+from pattern.intent p, {_IDS} where p.resolved = {{phase}} and i.key = {_KEY}"""
+_CROSSREFS = f"""insert into quaestor.crossref
     (system, kind, external_id, entity, document_id, key, at)
 select p.system, p.kind, id::text, {_ENTITY}, id, {_KEY}, quaestor.clock()
-from pattern.crossref p, {_IDS}"""
+from pattern.crossref p join pattern.intent i on i.place = p.place and i.resolved = {{phase}},
+    {_IDS}"""
+_STATED = f"""update quaestor.budget_balance b
+set budget = b.budget + s.change, budget_as_of = quaestor.clock()
+from (select {_NODE} as node, 0 as change from {_IDS} group by 1) s where b.node = s.node"""
+_OUTCOME = (_WORK, _NEW_INTENTS, _INTENTS, _CROSSREFS)
 _BALANCE = f"""update quaestor.budget_balance b
 set pre = b.pre + m.pre, enc = b.enc + m.enc, act = b.act + m.act
 from (select {_NODE} as node, sum(p.pre) as pre, sum(p.enc) as enc, sum(p.act) as act
@@ -187,17 +191,15 @@ async def _transactions(connection: asyncpg.Connection) -> list[list[tuple[str, 
     kinds = await connection.fetch(_KINDS)
     phases = []
     for phase in range(1, PHASES + 1):
-        statements = {
-            1: _INTAKE,
-            2: (_WORK.format(phase=2), _NEW_INTENT),
-            PHASES: (_WORK.format(phase=PHASES), _INTENT, _CROSSREF),
-        }[phase]
+        statements = _INTAKE if phase < CLAIMED else [text.format(phase=phase) for text in _OUTCOME]
         budgets = [
             (text.format(phase=phase, kind=row["kind"]), True)
             for row in kinds
             if row["phase"] == phase
             for text in (_BALANCE, _MOVED)
         ]
+        if phase == STATED:
+            budgets.insert(0, (_STATED, True))
         trail = (_ENTRIES.format(phase=phase), _PAYLOADS.format(phase=phase))
         phases.append([*((text, False) for text in statements), *budgets])
         phases[-1].extend((text, False) for text in trail)

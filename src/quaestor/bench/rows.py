@@ -1,8 +1,8 @@
 """What one flow writes, looked up in a database that the engine has worked on.
 
-A document is caught while it is on the wire, and looked at again when it is done: together that
-tells every row and every version of a row, transaction by transaction. The rows are then laid
-down beside an empty schema as patterns for `limit`.
+Documents are caught while they are on the wire, at each of their calls, and looked at again when
+they are done: together that tells every row and every version of a row, transaction by
+transaction. The rows are then laid down beside an empty schema as patterns for `limit`.
 """
 
 from __future__ import annotations
@@ -16,22 +16,36 @@ import msgspec
 from quaestor.audit.entry import decode_entry
 from quaestor.bench.folder import CENTERS, ENTITY
 
-__all__ = ["PHASES", "Caught", "FlowRows", "NoPlainFlow", "caught", "counts", "finished", "plant"]
+__all__ = [
+    "CLAIMED",
+    "PHASES",
+    "STATED",
+    "Caught",
+    "FlowRows",
+    "NoPlainFlow",
+    "caught",
+    "counts",
+    "finished",
+    "plant",
+]
 
-PHASES = 3
-"""Transactions of one flow that write its rows: intake, claim, outcome."""
+PHASES = 5
+"""Transactions of one flow that write its rows: intake, claim, and one for what was answered by
+planning, by the ledger and by Coupa."""
+CLAIMED, STATED = 2, 3
 
 _WORK = "stage, state, lane, due_at, lease_until, outcome, parked, done_at"
 _INTENT = """
 name, system, action, generation, lane, state, core, command, payload, number, created_at,
-first_sent_at, resolved_at
+first_sent_at, resolved_at, key
 """
 _ON_THE_WIRE = """
 select document_id from quaestor.work
-where lease_until > quaestor.clock() and stage = 'answering' order by document_id limit 50
+where lease_until > quaestor.clock() order by random() limit 50
 """
 _WORK_OF = f"select {_WORK} from quaestor.work where document_id = $1"
-_INTENT_OF = f"select {_INTENT} from quaestor.intent where document_id = $1"
+_INTENTS_OF = f"select {_INTENT} from quaestor.intent where document_id = $1 order by created_at"
+_PHASE_OF = "select count(distinct txid) from quaestor.audit where document_id = $1"
 _DOCUMENT = """
 select d.type, d.source_system, d.content_hash, d.version, b.schema_no, b.body, w.flow,
        w.flow_version, w.release
@@ -48,9 +62,10 @@ _PAYLOADS = """
 select retention, hash, encoding, size, content from quaestor.audit_payload
 where entity = $1 and hash = any($2)
 """
+# The first statement about a budget is its own entry; those that follow it change nothing.
 _MOVED = """
 select at, effect, kind, pre, enc, act from quaestor.budget_entry
-where document_id = $1 order by id
+where document_id = $1 and kind <> 'load' order by id
 """
 _CROSSREFS = "select system, kind, key from quaestor.crossref where document_id = $1"
 _COUNTS = """
@@ -63,19 +78,23 @@ group by relname
 
 
 class NoPlainFlow(Exception):
-    """No document took the plain way in three transactions: the machine is too busy."""
+    """No document took the plain way, or none was caught at some call: the machine is too busy."""
 
 
 class Caught(msgspec.Struct, frozen=True):
-    """A document while it is on the wire: its work row and its intent, as the claim left them."""
+    """A document on the wire, as its transactions up to number `phase` left it."""
 
     document_id: int
+    phase: int
     work: Mapping[str, Any]
-    intent: Mapping[str, Any]
+    intents: Mapping[str, Mapping[str, Any]]
 
 
 class FlowRows(msgspec.Struct, frozen=True):
-    """The rows of one flow. What belongs to a transaction has its number under `phase`, from 1."""
+    """The rows of one flow. What belongs to a transaction has its number under `phase`, from 1.
+
+    An intent is made in the transaction `phase` and resolved in `resolved`.
+    """
 
     document: Mapping[str, Any]
     work: Sequence[Mapping[str, Any]]
@@ -91,39 +110,49 @@ async def caught(connection: asyncpg.Connection) -> list[Caught]:
     found = []
     for row in await connection.fetch(_ON_THE_WIRE):
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            work = await connection.fetchrow(_WORK_OF, row["document_id"])
-            intent = await connection.fetchrow(_INTENT_OF, row["document_id"])
-        if work is not None and intent is not None and work["stage"] == "answering":
-            found.append(Caught(row["document_id"], dict(work), dict(intent)))
+            one = await _looked_at(connection, row["document_id"])
+        if one is not None and CLAIMED <= one.phase < PHASES and one.work["done_at"] is None:
+            found.append(one)
     return found
+
+
+async def _looked_at(connection: asyncpg.Connection, document_id: int) -> Caught | None:
+    phase = await connection.fetchval(_PHASE_OF, document_id)
+    work = await connection.fetchrow(_WORK_OF, document_id)
+    intents = await connection.fetch(_INTENTS_OF, document_id)
+    if work is None:
+        return None
+    return Caught(document_id, phase, dict(work), {row["name"]: dict(row) for row in intents})
 
 
 async def finished(connection: asyncpg.Connection, candidates: Sequence[Caught]) -> FlowRows:
     """The whole flow of a candidate that took the plain way. Raises `NoPlainFlow`.
 
-    Of those that went in three transactions the one with the least in its trail: it made no
-    request but its order.
+    Of those that went in `PHASES` transactions the one with the least in its trail: it made no
+    request but its four. As it was in between is told by its likes that were caught there.
     """
-    plain: list[FlowRows] = []
-    for one in candidates:
-        entries = await connection.fetch(_ENTRIES, one.document_id)
+    plain: dict[int, Sequence[asyncpg.Record]] = {}
+    for document_id in {one.document_id for one in candidates}:
+        entries = await connection.fetch(_ENTRIES, document_id)
         if {row["phase"] for row in entries} == set(range(1, PHASES + 1)):
-            plain.append(await _rows_of(connection, one, entries))
-    if not plain:
+            plain[document_id] = entries
+    between = {one.phase: one for one in candidates if one.document_id in plain}
+    if between.keys() != set(range(CLAIMED, PHASES)):
         raise NoPlainFlow
-    return min(plain, key=lambda rows: (len(rows.entries), len(rows.payloads)))
+    rows = [await _rows_of(connection, *one, between) for one in plain.items()]
+    return min(rows, key=lambda rows: (len(rows.entries), len(rows.payloads)))
 
 
 async def _rows_of(
-    connection: asyncpg.Connection, one: Caught, entries: Sequence[asyncpg.Record]
+    connection: asyncpg.Connection,
+    document_id: int,
+    entries: Sequence[asyncpg.Record],
+    between: Mapping[int, Caught],
 ) -> FlowRows:
-    document_id = one.document_id
     document = await connection.fetchrow(_DOCUMENT, document_id)
-    work = await connection.fetchrow(_WORK_OF, document_id)
-    intent = await connection.fetchrow(_INTENT_OF, document_id)
+    done = await _looked_at(connection, document_id)
     assert document is not None
-    assert work is not None
-    assert intent is not None
+    assert done is not None
     phase_of = {row["at"]: row["phase"] for row in entries}
     referred = {
         bytes.fromhex(reference.partition(":")[2]): row["phase"]
@@ -132,15 +161,40 @@ async def _rows_of(
     }
     payloads = await connection.fetch(_PAYLOADS, ENTITY, list(referred))
     moved = await connection.fetch(_MOVED, document_id)
+    versions = {phase: one.work for phase, one in between.items()} | {PHASES: done.work}
+    made = {phase: len(one.intents) for phase, one in between.items()}
+    resolved = {
+        phase: sum(row["resolved_at"] is not None for row in one.intents.values())
+        for phase, one in between.items()
+    }
+    # Names of intents differ from document to document; their order does not.
+    intents = list(done.intents.values())
+    place_of = {row["key"]: place for place, row in enumerate(intents)}
     return FlowRows(
         document=dict(document),
-        work=[{**one.work, "phase": 2}, {**work, "phase": PHASES}],
-        intents=[{**one.intent, "phase": 2}, {**intent, "phase": PHASES}],
+        work=[{**work, "phase": phase} for phase, work in sorted(versions.items())],
+        intents=[
+            {
+                **row,
+                "place": place,
+                "phase": _first(made, place),
+                "resolved": _first(resolved, place),
+            }
+            for place, row in enumerate(intents)
+        ],
         entries=[dict(row) for row in entries],
         payloads=[{**row, "phase": referred[row["hash"]]} for row in payloads],
         moved=[{**row, "phase": phase_of[row["at"]]} for row in moved],
-        crossrefs=[dict(row) for row in await connection.fetch(_CROSSREFS, document_id)],
+        crossrefs=[
+            {**row, "place": place_of[row["key"]]}
+            for row in await connection.fetch(_CROSSREFS, document_id)
+        ],
     )
+
+
+def _first(counts_by_phase: Mapping[int, int], place: int) -> int:
+    """The transaction after which there are more than `place` of them."""
+    return min((phase for phase, count in counts_by_phase.items() if count > place), default=PHASES)
 
 
 async def counts(connection: asyncpg.Connection) -> dict[str, tuple[int, int]]:
@@ -158,14 +212,15 @@ create table pattern.document (type text, source_system text, content_hash text,
     schema_no int, body bytea, flow text, flow_version int, release text);
 create table pattern.work (phase int, stage text, state bytea, lane text, is_out boolean,
     outcome text);
-create table pattern.intent (phase int, name text, system text, action text, generation int,
-    lane text, state text, core bytea, command bytea, payload bytea, number text);
+create table pattern.intent (phase int, resolved int, place int, name text, system text,
+    action text, generation int, lane text, state text, core bytea, command bytea, payload bytea,
+    number text);
 create table pattern.entry (phase int, place int, canonical bytea, salt bytea, commitment bytea);
 create table pattern.payload (phase int, place int, retention text, encoding smallint, size int,
     content bytea);
 create table pattern.moved (phase int, effect text, kind text, pre numeric, enc numeric,
     act numeric);
-create table pattern.crossref (system text, kind text);
+create table pattern.crossref (place int, system text, kind text);
 grant usage on schema pattern to quaestor_worker;
 grant select on all tables in schema pattern to quaestor_worker;
 """

@@ -104,7 +104,8 @@ class Measured(msgspec.Struct, kw_only=True):
     @property
     def is_exact(self) -> bool:
         """Whether every requisition that came in is done, with one order each."""
-        ordered = self.counted.orders == self.counted.references == self.done
+        counted = self.counted
+        ordered = counted.orders == counted.references == counted.reported == self.done
         taken_in = self.served is None or self.served.is_exact
         return ordered and taken_in and self.taken == self.done > 0
 
@@ -129,7 +130,7 @@ class Bench:
             stack.push_async_callback(owner.close)
             ledger = await self.start("ledger", ["bench-ledger", "--json"], {})
             stack.push_async_callback(ledger.stop, WORKER_STOP_S)
-            app = await self._application(stack, ledger.ready["url"])
+            app = await self._application(stack, self._project, ledger.ready["url"], whole=True)
             await owner.execute(_FORGET)
             load = Load(app, self.plan.in_flight)
             stack.push_async_callback(self._set_workers, 0)
@@ -150,8 +151,14 @@ class Bench:
         return measured
 
     async def _serve(self, owner: asyncpg.Connection) -> Served:
-        """The gateway and the bare route beside it; nobody works meanwhile."""
-        place = ["--project", str(self._project), "--data", str(self.folder)]
+        """The gateway and the bare route beside it; nobody works meanwhile.
+
+        Its project has no planning service: the ledger's own budgets are on the replica path.
+        """
+        project = self.folder / "gateway"
+        async with AsyncExitStack() as stack:
+            await self._application(stack, project, "https://sap.invalid", whole=False)
+        place = ["--project", str(project), "--data", str(self.folder)]
         dsn = {"QUAESTOR_DSN": self.server.dsn}
         async with AsyncExitStack() as stack:
             gateway = await self.start("gateway", ["serve", *place, "--port", "0", "--json"], dsn)
@@ -167,16 +174,19 @@ class Bench:
         )
         return served
 
-    async def _application(self, stack: AsyncExitStack, ledger_url: str) -> Application:
+    async def _application(
+        self, stack: AsyncExitStack, project: Path, ledger_url: str, *, whole: bool
+    ) -> Application:
         key = deployment_key(self._key)
         write_folder(
-            self._project,
+            project,
             base_url=ledger_url,
             slots=self.plan.in_flight,
             on=datetime.now(UTC).date(),
+            whole=whole,
         )
         app = await Application.open(
-            load_project(self._project),
+            load_project(project),
             self.server.dsn,
             audit_key=key,
             application_name="quaestor bench",
@@ -238,7 +248,7 @@ class Bench:
                 on_the_wire = await catching
             with suppress(NoPlainFlow):
                 return await finished(owner, on_the_wire)
-        raise BenchFailed("no document went its way in three transactions")
+        raise BenchFailed("no document went its way in the transactions of a plain flow")
 
     # --- windows --------------------------------------------------------------------------------
 
