@@ -53,6 +53,8 @@ PER_FLOW = {
     "fsyncs",
 }
 
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+
 
 @pytest.fixture(scope="module")
 def ended(session_place: Path) -> subprocess.CompletedProcess[str]:
@@ -129,7 +131,7 @@ def test_the_limit_writes_the_rows_that_the_engine_writes(said: dict[str, Any]) 
         assert limit[table]["updated"] == pytest.approx(engine[table]["updated"], abs=0.5)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+@needs_proc
 def test_what_a_flow_costs_is_told_by_who_spent_it(said: dict[str, Any]) -> None:
     spent = said["per_flow"]
 
@@ -137,6 +139,28 @@ def test_what_a_flow_costs_is_told_by_who_spent_it(said: dict[str, Any]) -> None
     assert min(spent["worker_cpu_ms"], spent["database_cpu_ms"], spent["load_cpu_ms"]) > 0
     assert spent["wal_bytes"] > 1000
     assert said["worker_memory_mb"] > 10
+
+
+@needs_proc
+def test_the_gateway_is_measured_alone_with_what_a_request_costs(session_place: Path) -> None:
+    arguments = ("--gateway", "--quick", "--seconds", "1", "--json")
+    directory = session_place / "bench-gateway"
+    directory.mkdir(mode=0o711)
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "quaestor", "bench", *arguments, "--directory", str(directory)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    found = msgspec.json.decode(ran.stdout)
+    assert found["intake_documents"] == found["intake_accepted"] > 0
+    assert 0 < found["bare_cpu_ms"] < found["validation_cpu_ms"]
+    assert found["intake_cpu_ms"] > 0
+    assert "flows_per_s" not in found
 
 
 def test_nothing_is_left_behind(session_place: Path, said: dict[str, Any]) -> None:

@@ -58,17 +58,17 @@ class Asker:
     connections: int
     next_request: Callable[[], bytes]
 
-    async def at_saturation(self, warm_s: float, measured_s: float) -> Heard:
+    async def at_saturation(self, measured_s: float) -> Heard:
         """Each connection asks again as soon as it was answered."""
         clock = asyncio.get_running_loop().time
-        begins = clock() + warm_s
+        ends = clock() + measured_s
         heard = Heard(elapsed_s=measured_s)
 
         async def ask(connection: _Connection) -> None:
-            while (asked := clock()) < begins + measured_s:
+            while (asked := clock()) < ends:
                 status = await connection.ask(self.next_request())
-                if asked >= begins and clock() < begins + measured_s:
-                    heard.latencies_ms.append((clock() - asked) * 1000)
+                if (answered := clock()) < ends:
+                    heard.latencies_ms.append((answered - asked) * 1000)
                     heard.statuses[status] += 1
 
         await self._together([ask] * self.connections)

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import msgspec
 
 from quaestor.audit.keyfile import read_or_make_key
-from quaestor.bench.asking import Asker, Heard, request_bytes
+from quaestor.bench.asking import Asker, request_bytes
 from quaestor.bench.bare import BARE_TARGET
 from quaestor.bench.folder import CENTERS, ENTITY
 from quaestor.bench.load import percentile
+from quaestor.bench.meters import cpu_s, has_proc
 from quaestor.security.identity import LaptopIssuer, new_signing_key
 
-__all__ = ["Served", "measure_gateway"]
+__all__ = ["Served", "Serving", "measure_gateway"]
 
 RATE_PER_S = 300.0
 CONNECTIONS = 16
@@ -39,9 +42,20 @@ _LINES = (
 )
 
 
+class Serving(Protocol):
+    """A process that answers HTTP at `ready["url"]`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def ready(self) -> Mapping[str, Any]: ...
+
+
 class Served(msgspec.Struct, frozen=True):
-    """Rates in requests per second, latencies in ms. `intake_accepted` requisitions are
-    as many `intake_documents`, although `intake_repeated` requests came twice.
+    """Rates in requests per second, latencies in ms; processor ms of the serving process for each
+    request at saturation, where they can be measured. `intake_accepted` requisitions are as many
+    `intake_documents`, although `intake_repeated` requests came twice.
     """
 
     validation_rps: float
@@ -56,6 +70,9 @@ class Served(msgspec.Struct, frozen=True):
     intake_accepted: int
     intake_repeated: int
     intake_documents: int
+    validation_cpu_ms: float | None = None
+    bare_cpu_ms: float | None = None
+    intake_cpu_ms: float | None = None
 
     @property
     def is_exact(self) -> bool:
@@ -64,35 +81,34 @@ class Served(msgspec.Struct, frozen=True):
 
 
 async def measure_gateway(
-    gateway: str, bare: str, folder: Path, owner: asyncpg.Connection, window_s: float
+    gateway: Serving, bare: Serving, folder: Path, owner: asyncpg.Connection, window_s: float
 ) -> Served:
-    """Measure the gateway at one address beside the bare route at the other.
+    """Measure the gateway beside the bare route.
 
     `folder` is the gateway's data directory. Raises `BenchFailed`.
     """
     token = _token(folder)
-    body = msgspec.json.encode(a_requisition(1))
-    asked = request_bytes("/v1/validations", token, body)
-    echoed = request_bytes(BARE_TARGET, token, body)
-    checking = Asker(gateway, CONNECTIONS, lambda: asked)
-    plain = Asker(bare, CONNECTIONS, lambda: echoed)
+    bodies = [msgspec.json.encode(a_requisition(number)) for number in range(1, CENTERS + 1)]
+    asked = cycle([request_bytes("/v1/validations", token, body) for body in bodies])
+    echoed = cycle([request_bytes(BARE_TARGET, token, body) for body in bodies])
+    checking = Asker(gateway.ready["url"], CONNECTIONS, asked.__next__)
+    plain = Asker(bare.ready["url"], CONNECTIONS, echoed.__next__)
     warm_s = min(1.0, window_s / 2)
-    rates: dict[bool, list[Heard]] = {True: [], False: []}
+    ours, theirs = _Saturated(checking, gateway.pid, 200), _Saturated(plain, bare.pid, 200)
     # Turn and turn about, as everything here: bare, ours, ours, bare.
-    for is_ours in (False, True, True, False):
-        asker = checking if is_ours else plain
-        rates[is_ours].append((await asker.at_saturation(warm_s, window_s / 2)).only(200))
+    for one in (theirs, ours, ours, theirs):
+        await one.window(warm_s, window_s / 2)
     bare_paced = (await plain.at_rate(RATE_PER_S, window_s)).only(200)
     paced = (await checking.at_rate(RATE_PER_S, window_s)).only(200)
     arriving = _Arriving(token)
-    taken = (await Asker(gateway, CONNECTIONS, arriving.next).at_saturation(warm_s, window_s)).only(
-        201
-    )
+    asker = Asker(gateway.ready["url"], CONNECTIONS, arriving.next)
+    taken = _Saturated(asker, gateway.pid, 201)
+    await taken.window(warm_s, window_s)
     return Served(
-        validation_rps=_mean(rates[True]),
+        validation_rps=ours.per_s,
         validation_p50_ms=percentile(paced.latencies_ms, 50),
         validation_p99_ms=percentile(paced.latencies_ms, 99),
-        bare_rps=_mean(rates[False]),
+        bare_rps=theirs.per_s,
         bare_p50_ms=percentile(bare_paced.latencies_ms, 50),
         bare_p99_ms=percentile(bare_paced.latencies_ms, 99),
         intake_rps=taken.per_s,
@@ -101,11 +117,38 @@ async def measure_gateway(
         intake_accepted=arriving.made,
         intake_repeated=arriving.repeated,
         intake_documents=await owner.fetchval(_COUNT, _SOURCE),
+        validation_cpu_ms=ours.cpu_ms,
+        bare_cpu_ms=theirs.cpu_ms,
+        intake_cpu_ms=taken.cpu_ms,
     )
 
 
-def _mean(heard: list[Heard]) -> float:
-    return sum(each.per_s for each in heard) / len(heard)
+class _Saturated:
+    """Windows at saturation, and what the answering process `pid` spent in them."""
+
+    def __init__(self, asker: Asker, pid: int, status: int) -> None:
+        self._asker, self._pid, self._status = asker, pid, status
+        self._measured_s = self._cpu_s = 0.0
+        self.latencies_ms: list[float] = []
+
+    async def window(self, warm_s: float, measured_s: float) -> None:
+        """One more window. Raises `BenchFailed` for another status."""
+        (await self._asker.at_saturation(warm_s)).only(self._status)
+        spent_s = cpu_s([self._pid])
+        heard = (await self._asker.at_saturation(measured_s)).only(self._status)
+        self._cpu_s += cpu_s([self._pid]) - spent_s
+        self._measured_s += measured_s
+        self.latencies_ms += heard.latencies_ms
+
+    @property
+    def per_s(self) -> float:
+        """Answers per second, over all windows."""
+        return len(self.latencies_ms) / self._measured_s
+
+    @property
+    def cpu_ms(self) -> float | None:
+        """Processor ms of the process for each answer."""
+        return self._cpu_s * 1000 / len(self.latencies_ms) if has_proc() else None
 
 
 def _token(folder: Path) -> str:

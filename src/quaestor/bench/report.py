@@ -20,6 +20,8 @@ from quaestor.bench.spending import Spending
 __all__ = [
     "as_object",
     "as_tables",
+    "gateway_object",
+    "gateway_table",
     "growth_table",
     "pressure_object",
     "pressure_table",
@@ -62,9 +64,7 @@ def as_object(measured: Measured) -> dict[str, Any]:
             found[f"flows_per_s_{name}_workers"] = round(measured.rate(workers), 1)
             found[f"ratio_{name}_workers"] = round(measured.rate(workers) / limit, 3)
     if measured.served is not None:
-        found |= {
-            name: round(figure, 2) for name, figure in structs.asdict(measured.served).items()
-        }
+        found |= gateway_object(measured.served)
     if measured.spent.get(1):
         costs = _spent(measured.spent[1])
         found["other_work_cores"] = costs.pop("others_cores")
@@ -76,32 +76,41 @@ def as_object(measured: Measured) -> dict[str, Any]:
 
 def as_tables(measured: Measured) -> list[Table]:
     """Rates, then what a flow costs, then what it writes, then what the gateway carries."""
-    gateway = [_gateway(measured.served)] if measured.served is not None else []
+    gateway = [gateway_table(measured.served)] if measured.served is not None else []
     return [_rates(measured), _costs(measured), _rows(measured), *gateway]
 
 
-def _gateway(served: Served) -> Table:
-    table = _table("gateway", "requests/s", "p50 ms", "p99 ms", "")
+def gateway_object(served: Served) -> dict[str, Any]:
+    """The gateway's figures by their names."""
+    return {
+        name: round(figure, 3)
+        for name, figure in structs.asdict(served).items()
+        if figure is not None
+    }
+
+
+def gateway_table(served: Served) -> Table:
+    """What the gateway carries, beside the bare route."""
+    table = _table("gateway", "requests/s", "CPU ms", "p50 ms", "p99 ms", "")
     at_rate = f"latencies at {RATE_PER_S:.0f}/s"
-    for name, rate, p50, p99, note in (
-        (
-            "validations",
-            served.validation_rps,
-            served.validation_p50_ms,
-            served.validation_p99_ms,
-            at_rate,
-        ),
-        ("bare route", served.bare_rps, served.bare_p50_ms, served.bare_p99_ms, at_rate),
+    for name, of, note in (
+        ("validations", "validation", at_rate),
+        ("bare route", "bare", at_rate),
         (
             "requisitions taken in",
-            served.intake_rps,
-            served.intake_p50_ms,
-            served.intake_p99_ms,
-            f"{served.intake_documents} documents of {served.intake_accepted}, "
-            f"{served.intake_repeated} asked twice",
+            "intake",
+            f"{served.intake_documents} documents, {served.intake_repeated} asked twice",
         ),
     ):
-        table.add_row(name, f"{rate:.0f}", f"{p50:.1f}", f"{p99:.1f}", note)
+        cpu_ms = getattr(served, f"{of}_cpu_ms")
+        table.add_row(
+            name,
+            f"{getattr(served, f'{of}_rps'):.0f}",
+            "" if cpu_ms is None else f"{cpu_ms:.2f}",
+            f"{getattr(served, f'{of}_p50_ms'):.1f}",
+            f"{getattr(served, f'{of}_p99_ms'):.1f}",
+            note,
+        )
     return table
 
 

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import asyncpg
 import msgspec
@@ -23,7 +23,7 @@ from quaestor.app import Application
 from quaestor.audit.subjects import deployment_key
 from quaestor.bench.erp import Counted, counted_at
 from quaestor.bench.folder import write_folder
-from quaestor.bench.gateway import Served, measure_gateway
+from quaestor.bench.gateway import Served, Serving, measure_gateway
 from quaestor.bench.limit import BATCHED, ONE_BY_ONE, Limit
 from quaestor.bench.load import BenchFailed, Load, Window
 from quaestor.bench.meters import has_proc, machine, peak_memory_mb
@@ -45,14 +45,8 @@ _TELL = "select pg_stat_force_next_flush()"
 _FORGET = "select pg_stat_reset()"
 
 
-class Process(Protocol):
+class Process(Serving, Protocol):
     """A started process of ours; `ready` is what it said when it was."""
-
-    @property
-    def pid(self) -> int: ...
-
-    @property
-    def ready(self) -> Mapping[str, Any]: ...
 
     async def stop(self, timeout_s: float) -> None: ...
 
@@ -150,6 +144,14 @@ class Bench:
             measured.served = await self._serve(owner)
         return measured
 
+    async def serve(self) -> tuple[str, Served]:
+        """Measure the gateway alone; the machine in words comes with it. Raises `BenchFailed`."""
+        await migrate(self.server.dsn)
+        owner = await asyncpg.connect(self.server.dsn)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(owner.close)
+            return machine(_version(owner)), await self._serve(owner)
+
     async def _serve(self, owner: asyncpg.Connection) -> Served:
         """The gateway and the bare route beside it; nobody works meanwhile.
 
@@ -165,9 +167,7 @@ class Bench:
             stack.push_async_callback(gateway.stop, WORKER_STOP_S)
             bare = await self.start("bare", ["bench-bare", "--json"], {})
             stack.push_async_callback(bare.stop, WORKER_STOP_S)
-            served = await measure_gateway(
-                gateway.ready["url"], bare.ready["url"], self.folder, owner, self.plan.window_s
-            )
+            served = await measure_gateway(gateway, bare, self.folder, owner, self.plan.window_s)
         self.say(
             f"gateway: {served.validation_rps:.0f} validations/s, "
             f"{served.intake_rps:.0f} requisitions/s taken in"

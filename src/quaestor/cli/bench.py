@@ -18,7 +18,7 @@ from quaestor.cli.identity import Role
 from quaestor.cli.output import Failed, Json, Output, command
 
 if TYPE_CHECKING:
-    from quaestor.bench.run import Start
+    from quaestor.bench.run import Plan, Start
     from quaestor.store.embedded import EmbeddedServer
 
 __all__ = ["bench", "bench_bare", "bench_ledger"]
@@ -37,6 +37,9 @@ def bench(
     in_flight: Annotated[int, typer.Option(min=1, max=400, help="Requisitions at a time.")] = 200,
     quick: Annotated[
         bool, typer.Option("--quick", help="One short window of each kind: a try, no figure.")
+    ] = False,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="Instead: the gateway alone, beside a bare route.")
     ] = False,
     parked: Annotated[
         list[int] | None,
@@ -72,7 +75,9 @@ def bench(
         workers=workers,
     )
     with _folder(directory) as folder:
-        if parked:
+        if gateway:
+            uvloop.run(_gateway(folder, plan, output))
+        elif parked:
             uvloop.run(_growth(folder, [0, *sorted(set(parked))], seconds / 2, output))
         elif burst:
             uvloop.run(_pressure(folder, burst, pairs, seconds / 4, output))
@@ -93,11 +98,10 @@ def _folder(base: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _bench(folder: Path, plan: object, output: Output) -> None:
+async def _bench(folder: Path, plan: Plan, output: Output) -> None:
     from quaestor.bench.report import as_object, as_tables
-    from quaestor.bench.run import Bench, Plan
+    from quaestor.bench.run import Bench
 
-    assert isinstance(plan, Plan)
     async with _server(folder) as (server, start):
         measured = await Bench(folder, server, start, plan, output.say).run()
     output.say(measured.machine)
@@ -111,6 +115,18 @@ async def _bench(folder: Path, plan: object, output: Output) -> None:
             f"{found['orders']} orders under {found['order_references']} references"
         )
     output.result(found, good=measured.is_exact)
+
+
+async def _gateway(folder: Path, plan: Plan, output: Output) -> None:
+    from quaestor.bench.report import gateway_object, gateway_table
+    from quaestor.bench.run import Bench
+
+    async with _server(folder) as (server, start):
+        machine, served = await Bench(folder, server, start, plan, output.say).serve()
+    output.say(machine)
+    output.say(gateway_table(served))
+    found = {"ok": served.is_exact, "machine": machine, **gateway_object(served)}
+    output.result(found, good=served.is_exact)
 
 
 async def _growth(folder: Path, numbers: Sequence[int], idle_s: float, output: Output) -> None:
