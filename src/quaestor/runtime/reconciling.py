@@ -37,6 +37,9 @@ from (select key from quaestor.intent where reconcile_at <= quaestor.clock()
 where i.key = due.key
 returning i.key, i.document_id, i.system, i.name, i.command
 """
+_ANY_DUE = """
+select exists (select from quaestor.intent where reconcile_at <= quaestor.clock())
+"""
 _ROW = """
 select document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence,
        woken, woken_seen, outcome, quaestor.clock() as now
@@ -65,6 +68,8 @@ class Reconciler:
             rows: list[asyncpg.Record] = await connection.fetch(_DUE, every, _AT_ONCE)
             return rows
 
+        if not await self.database.fetchval(_ANY_DUE):
+            return 0
         rows = await self.database.run(due)
         for row in rows:
             command = _command_decoder.decode(row["command"])

@@ -65,6 +65,16 @@ where lane_since < quaestor.clock() - $1::interval
   and lease_until < quaestor.clock()
 order by document_id limit $2 for update skip locked
 """
+# One look at what a round may have to do: each of it is seldom, and a round comes every second.
+_LOOK = """
+select exists (select from quaestor.worker where id <> $1) as others,
+       exists (select from quaestor.work where deaths > 0 and deaths < $2) as suspects,
+       exists (select from quaestor.work
+               where deaths > 0 and deaths >= $2 and parked_at is null) as killers,
+       exists (select from quaestor.work
+               where lane_since < quaestor.clock() - $3::interval
+                 and due_at is not null and parked_at is null) as waited
+"""
 _KILLERS = """
 select document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence,
        woken, woken_seen, outcome, quaestor.clock() as now
@@ -160,14 +170,19 @@ class Upkeep:
         if self._own is None:
             await self._sign_on()
         await self._ask(_SEEN, self.worker_id)
-        await self.bury_the_dead()
+        longest = timedelta(seconds=self.lane_wait_max_s)
+        (found,) = await self._ask(_LOOK, self.worker_id, DEATHS_MAX, longest)
+        self.suspects = found["suspects"]
+        if found["others"]:
+            await self.bury_the_dead()
         await self._look_at_epoch(advance.gate)
         if not advance.gate.is_open:
             return
         await self._show_circuits(advance.lanes)
-        await self._park(advance, _KILLERS, DEATHS_MAX, "document_kills_worker")
-        longest = timedelta(seconds=self.lane_wait_max_s)
-        await self._park(advance, _WAITED, longest, "lane_wait_exceeded")
+        if found["killers"]:
+            await self._park(advance, _KILLERS, DEATHS_MAX, "document_kills_worker")
+        if found["waited"]:
+            await self._park(advance, _WAITED, longest, "lane_wait_exceeded")
         await self._adopt_strays(advance.lanes, started)
         took_s = time.monotonic() - started
         if took_s > self.every_s:
