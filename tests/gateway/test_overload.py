@@ -28,7 +28,7 @@ async def test_who_finds_no_room_is_told_when_to_come_again(database: TestDataba
             await holder.execute("lock table quaestor.document in access exclusive mode")
             first = await held_up(gateway, 3, "one")
             await until(owner, "select count(*) = 3 from pg_locks where not granted")
-            greedy = await gateway.ask("GET", "/v1/worklist", token=gateway.token(subject="one"))
+            (greedy,) = await asyncio.gather(*await held_up(gateway, 1, "one"))
             second = await held_up(gateway, 1, "two")
             await until(owner, "select count(*) = 4 from pg_locks where not granted")
             late = await gateway.ask("GET", "/v1/worklist", token=gateway.token(subject="two"))

@@ -1,6 +1,7 @@
 """Admission: what the gateway takes at once, so that what it took is answered in time (I35).
 
-Nothing queues here: whoever finds no room is told at once when to come again.
+Changes leave a part of the room to whoever only asks: while a portal hands in more than can be
+taken, people still see their budgets. A client has its share of either.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ __all__ = ["Admission"]
 
 _MINUTE_S = 60.0
 _ADDRESSES_MAX = 10_000
+_KNOWN_MAX = 10_000
 
 
 class Admission:
@@ -24,33 +26,59 @@ class Admission:
     def __init__(self, limits: GatewayLimits, monotonic: Callable[[], float]) -> None:
         self._limits = limits
         self._monotonic = monotonic
-        self._at_once = 0
-        self._clients: Counter[str] = Counter()
+        self._at_once: Counter[bool] = Counter()
+        self._clients: Counter[tuple[str, bool]] = Counter()
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._known: OrderedDict[int, str] = OrderedDict()
 
     @contextmanager
-    def room(self) -> Iterator[None]:
+    def room(self, *, changes: bool) -> Iterator[None]:
         """A place for one request. Raises `Problem` where there is none."""
-        if self._at_once >= self._limits.at_once_max:
+        if self._is_full(changes):
             raise Problem("overloaded")
-        self._at_once += 1
+        self._at_once[changes] += 1
         try:
             yield
         finally:
-            self._at_once -= 1
+            self._at_once[changes] -= 1
 
     @contextmanager
-    def share(self, client: str) -> Iterator[None]:
+    def share(self, client: str, *, changes: bool) -> Iterator[None]:
         """A place among those that one client may hold."""
-        if self._clients[client] >= self._limits.per_client_max:
+        held = client, changes
+        if self._clients[held] >= self._limits.per_client_max:
             raise Problem("rate_limited")
-        self._clients[client] += 1
+        self._clients[held] += 1
         try:
             yield
         finally:
-            self._clients[client] -= 1
-            if not self._clients[client]:
-                del self._clients[client]
+            self._clients[held] -= 1
+            if not self._clients[held]:
+                del self._clients[held]
+
+    def know(self, authorization: str, client: str) -> None:
+        """Whoever comes with this header is this client, as its token has shown."""
+        key = hash(authorization)
+        self._known[key] = client
+        self._known.move_to_end(key)
+        if len(self._known) > _KNOWN_MAX:
+            self._known.popitem(last=False)
+
+    def no_room(self, authorization: str, *, changes: bool) -> Problem | None:
+        """What a request would be told at this moment, before anything of it is read; `None` where
+        it finds room. It never lets anybody in: `room` and `share` do.
+        """
+        if self._is_full(changes):
+            return Problem("overloaded")
+        client = self._known.get(hash(authorization))
+        if client is None or self._clients[client, changes] < self._limits.per_client_max:
+            return None
+        return Problem("rate_limited")
+
+    def _is_full(self, changes: bool) -> bool:
+        if self._at_once.total() >= self._limits.at_once_max:
+            return True
+        return changes and self._at_once[True] >= self._limits.changes_max
 
     def token_failed(self, address: str) -> None:
         """Count a bad token of this peer; raises `rate_limited` beyond the limit (N66).

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import msgspec
@@ -29,6 +30,9 @@ __all__ = ["RETENTION", "Keeper", "KeyScope", "forget_expired", "read_key"]
 RETENTION = timedelta(days=7)
 
 _POLL_S = 0.05
+# Changes leave some of the pool's connections to whoever only asks.
+_AT_WORK_MAX = 8
+_TURN_S = 2.0
 # RFC 8941 text in quotes, or the same without quotes, which is what most clients send.
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")
@@ -96,6 +100,7 @@ class Keeper:
     def __init__(self, database: Database, *, wait_s: float = 2.0) -> None:
         self._database = database
         self._wait_s = wait_s
+        self._at_work = asyncio.Semaphore(_AT_WORK_MAX)
         self._running: dict[tuple[str, str, str, str], asyncio.Future[tuple[bytes, Answer]]] = {}
 
     async def once(self, scope: KeyScope, work: Work) -> Answer:
@@ -123,13 +128,27 @@ class Keeper:
             return await _attempt(connection, scope, work)
 
         try:
-            answer = await self._database.run(attempt, entities=scope.entities)
+            async with self._turn():
+                answer = await self._database.run(attempt, entities=scope.entities)
             if answer is not None:
                 own.set_result((scope.fingerprint, answer))
             return answer
         finally:
             del self._running[scope.columns]
             own.cancel()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the changes that are made at a time. Raises `Problem` where none comes in time."""
+        try:
+            async with asyncio.timeout(_TURN_S):
+                await self._at_work.acquire()
+        except TimeoutError:
+            raise Problem("overloaded") from None
+        try:
+            yield
+        finally:
+            self._at_work.release()
 
 
 async def _answer_of(

@@ -48,16 +48,17 @@ AnyRequest = Request[Any, Any, Any]
 class Pipeline:
     """Takes requests through; one per gateway process."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, admission: Admission) -> None:
         self._services = services
         self._keeper = Keeper(services.database)
-        self._admission = Admission(services.limits, time.monotonic)
+        self._admission = admission
 
     async def carry_out(self, operation: Operation, request: AnyRequest, request_id: str) -> Answer:
         """The answer of one request. Raises `Problem`, and whatever nobody foresaw."""
-        with _as_problems(request_id), self._admission.room():
+        changes = operation.keyed
+        with _as_problems(request_id), self._admission.room(changes=changes):
             caller = self._caller(request)
-            with self._admission.share(caller.client):
+            with self._admission.share(caller.client, changes=changes):
                 return await self._for(caller, operation, request, request_id)
 
     async def take_delivery(
@@ -66,7 +67,11 @@ class Pipeline:
         """The receipt of a webhook, or a token for it; either authenticates itself. Raises as
         `carry_out`."""
         system = request.path_params["system"]
-        with _as_problems(request_id), self._admission.room(), self._admission.share(f"/{system}"):
+        with (
+            _as_problems(request_id),
+            self._admission.room(changes=True),
+            self._admission.share(f"/{system}", changes=True),
+        ):
             services = self._services
             # Before the body is read: nobody may send a megabyte to a system that takes nothing.
             if system not in services.receivers:
@@ -139,10 +144,12 @@ class Pipeline:
         try:
             if len(given) > 1 or scheme.lower() != "bearer" or not token.isascii():
                 raise TokenInvalid("There is no bearer token.")
-            return verify(token.strip(), self._services.trusted, now_s=int(time.time()))
+            caller = verify(token.strip(), self._services.trusted, now_s=int(time.time()))
         except TokenInvalid as error:
             self._admission.token_failed(request.client.host if request.client else "")
             raise Problem(refuse("token_invalid", reason=str(error))) from error
+        self._admission.know(given[0], caller.client)
+        return caller
 
 
 @contextmanager

@@ -13,7 +13,15 @@ import msgspec
 
 from quaestor.model.refusal import REFUSALS, Refusal, refuse
 
-__all__ = ["PROBLEM_JSON", "STATUS", "FaultAt", "Problem", "problem_body", "status_of"]
+__all__ = [
+    "PROBLEM_JSON",
+    "RETRY_AFTER_S",
+    "STATUS",
+    "FaultAt",
+    "Problem",
+    "problem_body",
+    "status_of",
+]
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -60,7 +68,7 @@ STATUS: Mapping[str, int] = {
     "version_changed": 409,
     "webhook_unknown": 404,
 }
-_RETRY_AFTER_S = 1
+RETRY_AFTER_S = 1
 _ERRORS_MAX = 50
 
 
@@ -90,7 +98,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
         if self.status in (429, 503) or self.refusal.code == "request_in_progress":
-            self.headers.setdefault("Retry-After", str(_RETRY_AFTER_S))
+            self.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
         if self.status == 401:
             error = "" if self.refusal.code == "token_missing" else ' error="invalid_token"'
             self.headers.setdefault("WWW-Authenticate", f"Bearer{error}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import structlog
 import uvicorn
 
+from quaestor.gateway.door import Asgi
 from quaestor.gateway.idempotency import forget_expired
 from quaestor.gateway.services import Services
 from quaestor.gateway.serving import make_app
@@ -20,8 +21,6 @@ from quaestor.store.errors import StoreError
 __all__ = ["Asgi", "listen", "serve"]
 
 _log = structlog.get_logger(__name__)
-
-Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 10

@@ -21,14 +21,16 @@ Reads = Callable[[str, str, tuple[type, ...]], Mapping[type, Any]]
 
 
 class GatewayLimits(msgspec.Struct, frozen=True):
-    """What the gateway takes at once. Beyond `at_once_max` requests it answers `overloaded`, and
-    `rate_limited` to a client that has more than `per_client_max` of them. An address may fail to
-    authenticate `bad_tokens_per_minute_max` times. A check that was not made within
-    `validation_deadline_s` is unknown; of that the source of a budget has nine tenths.
+    """What the gateway takes at once. Beyond `at_once_max` requests, or `changes_max` that change
+    something, it answers `overloaded`; and `rate_limited` to a client that has more than
+    `per_client_max` of either kind. An address may fail to authenticate
+    `bad_tokens_per_minute_max` times. A check that was not made within `validation_deadline_s` is
+    unknown; of that the source of a budget has nine tenths.
     """
 
-    at_once_max: int = 256
-    per_client_max: int = 128
+    at_once_max: int = 128
+    changes_max: int = 96
+    per_client_max: int = 64
     bad_tokens_per_minute_max: int = 100
     validation_deadline_s: float = 2.0
     page_default: int = 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from litestar import HttpMethod, Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
+from quaestor.gateway.admission import Admission
+from quaestor.gateway.door import HEADERS, Asgi, Door
 from quaestor.gateway.openapi import openapi_document
 from quaestor.gateway.operation import Operation
 from quaestor.gateway.pipeline import Pipeline, new_request_id
@@ -25,15 +28,19 @@ __all__ = ["make_app"]
 
 _log = structlog.get_logger(__name__)
 
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
 
 AnyRequest = Request[Any, Any, Any]
 
 
-def make_app(services: Services) -> Litestar:
+def make_app(services: Services) -> Asgi:
     """The application on these services, which stay the caller's to close."""
-    pipeline = Pipeline(services)
+    admission = Admission(services.limits, time.monotonic)
+    asking = [each.path for each in OPERATIONS if each.method == "POST" and not each.keyed]
+    return Door(_behind_the_door(services, Pipeline(services, admission)), admission, asking)
+
+
+def _behind_the_door(services: Services, pipeline: Pipeline) -> Asgi:
     handlers = [_route(operation, pipeline) for operation in OPERATIONS]
     handlers += [*_open_routes(services), *_webhook_routes(pipeline)]
     return Litestar(
@@ -145,6 +152,6 @@ def _response(
     headers: Mapping[str, str],
     media_type: str = "application/json",
 ) -> Response[bytes]:
-    every = {**_HEADERS, "X-Request-Id": request_id, **headers}
+    every = {**HEADERS, "X-Request-Id": request_id, **headers}
     media_type = every.pop("Content-Type", media_type)
     return Response(body, status_code=status, media_type=media_type, headers=every)
