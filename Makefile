@@ -30,7 +30,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 setup: $(STAMP)
 
 # The stamp is written last, so that an interrupted installation is repeated. A recent pip comes
-# first: the one that Python 3.11 brings takes twice as long to choose among the hashed files.
+# first: the one that Python 3.11 brings takes twice as long to choose among the hashed files. All
+# is compiled once, on every core: else each process does it again at its start wherever Python is
+# told to keep no compiled files.
 $(STAMP): pyproject.toml requirements/pip.txt requirements/dev.txt
 	@test -n "$(PYTHON)" || { \
 		echo "Python 3.11 or newer with its venv module is needed (Debian: python3-venv)." >&2; \
@@ -39,6 +41,7 @@ $(STAMP): pyproject.toml requirements/pip.txt requirements/dev.txt
 	$(PIP) --require-hashes --requirement requirements/pip.txt
 	$(PIP) --no-compile --require-hashes --requirement requirements/dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
+	-@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib src >/dev/null
 	@touch $@
 
 demo: setup
