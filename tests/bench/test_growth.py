@@ -5,31 +5,45 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-COMMAND = ("bench", "--parked", "3000", "--seconds", "2", "--json")
 
-
-@pytest.mark.slow
-@pytest.mark.serial
-def test_parked_documents_are_laid_down_and_a_claim_passes_over_them(session_place: Path) -> None:
-    directory = session_place / "growth"
-    directory.mkdir(mode=0o711)
-
+def _bench(place: Path, *arguments: str) -> dict[str, Any]:
+    place.mkdir(mode=0o711)
     ended = subprocess.run(
-        [sys.executable, "-m", "quaestor", *COMMAND, "--directory", str(directory)],
+        [sys.executable, "-m", "quaestor", "bench", *arguments, "--json", "--directory", place],
         capture_output=True,
         text=True,
         timeout=180,
         check=False,
     )
-
     assert ended.returncode == 0, ended.stderr
-    empty, grown = msgspec.json.decode(ended.stdout)["growth"]
+    assert list(place.iterdir()) == []
+    said: dict[str, Any] = msgspec.json.decode(ended.stdout)
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+def test_parked_documents_are_laid_down_and_a_claim_passes_over_them(session_place: Path) -> None:
+    said = _bench(session_place / "growth", "--parked", "3000", "--seconds", "2")
+
+    empty, grown = said["growth"]
     assert (empty["parked"], grown["parked"]) == (0, 3000)
     # Reading 3,000 parked rows at each claim would take several times as long.
-    assert 0 < grown["claim_p50_ms"] < 2 * empty["claim_p50_ms"]
+    assert 0 < grown["claims"]["of_empty"] < 2
     assert 500 < grown["disk_bytes"] < 5000
-    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+def test_a_soak_counts_its_flows_and_those_laid_down(session_place: Path) -> None:
+    said = _bench(session_place / "soak", "--soak", "6", "--past", "2000")
+
+    first, *_, last = said["soak"]
+    assert len(said["soak"]) == 6
+    assert last["flows"] > first["flows"] + 2000
+    assert 0 < said["drift"] < 2

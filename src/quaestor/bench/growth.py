@@ -7,7 +7,6 @@ takes, what an idle worker and its database spend, and how much disk a parked do
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,74 +18,45 @@ import msgspec
 
 from quaestor.app import Application
 from quaestor.audit.subjects import deployment_key
-from quaestor.bench.folder import ENTITY, write_folder
-from quaestor.bench.load import BenchFailed, percentile
+from quaestor.bench.claims import CLAIMED, Claims, Probes
+from quaestor.bench.folder import write_folder
+from quaestor.bench.laying import lay_down
+from quaestor.bench.load import BenchFailed
 from quaestor.bench.meters import cpu_s, has_proc, machine, resident_mb, with_children
 from quaestor.bench.run import Process, Start
-from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
-from quaestor.model.refusal import refuse
 from quaestor.project.load import load_project
-from quaestor.runtime.dispatch import Dispatch
-from quaestor.runtime.lanes import NO_SYSTEM, lane_name
-from quaestor.runtime.state import SCHEMA_NO, WorkState, encode_state
-from quaestor.store import Connection, Database
 from quaestor.store.embedded import EmbeddedServer
 from quaestor.store.embedded.postmaster import PidFile
 from quaestor.store.migrate import migrate
 
-__all__ = ["CLAIMED", "Growth", "Held", "lay_down"]
+__all__ = ["Growth", "Held"]
 
-CLAIMED = 80
-"""Documents that are due and claimed at a time, as the engine does."""
-
-# One claim is a few milliseconds: the median of so many tells a fifth.
-_CLAIMS = 200
-_LAID_AT_A_TIME = 50_000
 _WORKER_STOP_S = 30.0
+_SETTLED_MAX_S = 600.0
+_SETTLED_LOOK_S = 0.5
 
-# As large as a stored requisition of a few lines; pg_lz would not make it smaller, it is packed.
-_BODY_BYTES = 600
-
-_DOCUMENTS = """
-with laid as (
-    insert into quaestor.document
-        (entity, type, source_system, source_id, number, correlation_id, version, content_hash,
-         changed_at, created_at)
-    select $1, 'requisition', 'coupa', $2 || n, $2 || n, gen_random_uuid()::text, 1,
-           'sha256:' || md5(n::text) || md5($2 || n), quaestor.clock(), quaestor.clock()
-    from generate_series($3::bigint, $4::bigint) n
-    returning id
-), bodies as (
-    insert into quaestor.document_body
-        (document_id, version, entity, schema_no, content_hash, body, received_at)
-    select id, 1, $1, $5, 'sha256:laid-down', $6, quaestor.clock() from laid
-)
-insert into quaestor.work
-    (document_id, entity, flow, flow_version, schema_no, release, stage, state, lane, due_at,
-     parked_owner, parked_code, parked, parked_at)
-select id, $1, $7, $8, $5, $9, 'validating', $10, '/' || $1,
-       case when $11::text is null then quaestor.clock() end,
-       $11, $12, $13, case when $11::text is not null then quaestor.clock() end
-from laid
-"""
 _LAID = "select count(*) from quaestor.work where parked_at is not null"
 _DISK = """
 select sum(pg_total_relation_size(oid))::bigint from pg_class
 where relnamespace = 'quaestor'::regnamespace and relkind = 'r'
   and relname in ('document', 'document_body', 'work')
 """
+# The server looks through what was written by itself; it is told to, and waited for.
+_LOOK_THROUGH = "vacuum (analyze)"
+_LOOKING_THROUGH = """
+select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'
+"""
 
 
 class Held(msgspec.Struct, frozen=True):
     """What was measured with so many parked documents.
 
-    Times in milliseconds, `idle_*` in percent of one core, `disk_bytes` per parked document;
-    what could not be measured here is absent (`None`).
+    `idle_*` in percent of one core, `disk_bytes` per parked document; what could not be measured
+    here is absent (`None`).
     """
 
     parked: int
-    claim_p50_ms: float
-    claim_p99_ms: float
+    claims: Claims
     worker_memory_mb: float | None = None
     idle_worker_pct: float | None = None
     idle_database_pct: float | None = None
@@ -111,9 +81,11 @@ class Growth:
         owner = await asyncpg.connect(self.server.dsn)
         try:
             release = await self._release()
-            await lay_down(owner, release, "due-", CLAIMED, parked=False)
             said = machine(str(owner.get_settings().server_version).split()[0])
-            return said, [await self._hold(owner, release, number) for number in numbers]
+            async with Probes.laid(self.server, release) as probes:
+                return said, [
+                    await self._hold(owner, probes, release, number) for number in numbers
+                ]
         finally:
             await owner.close()
 
@@ -128,24 +100,33 @@ class Growth:
         ) as app:
             return await app.release(by="bench")
 
-    async def _hold(self, owner: asyncpg.Connection, release: str, number: int) -> Held:
+    async def _hold(
+        self, owner: asyncpg.Connection, probes: Probes, release: str, number: int
+    ) -> Held:
         there = await owner.fetchval(_LAID)
         before = await owner.fetchval(_DISK)
         await lay_down(owner, release, f"parked-{number}-", number - there, parked=True)
-        await owner.execute("checkpoint")
-        claims = await claim_times_ms(self.server.dsn)
         grown = await owner.fetchval(_DISK) - before
+        await self._settle(owner)
         held = Held(
             parked=number,
-            claim_p50_ms=round(statistics.median(claims), 3),
-            claim_p99_ms=round(percentile(claims, 99), 3),
+            claims=await probes.compare(),
             disk_bytes=round(grown / (number - there)) if number > there else None,
         )
-        return await self._idle(owner, held) if has_proc() else held
+        return await self._idle(held) if has_proc() else held
 
-    async def _idle(self, owner: asyncpg.Connection, held: Held) -> Held:
+    async def _settle(self, owner: asyncpg.Connection) -> None:
+        """What was laid down is looked through by the server, and lies on the disk."""
+        await owner.execute(_LOOK_THROUGH)
+        async with asyncio.timeout(_SETTLED_MAX_S):
+            while True:
+                if not await owner.fetchval(_LOOKING_THROUGH):
+                    break
+                await asyncio.sleep(_SETTLED_LOOK_S)
+        await owner.execute("checkpoint")
+
+    async def _idle(self, held: Held) -> Held:
         """A worker that has nothing to do, with all of that parked."""
-        await owner.execute("update quaestor.work set due_at = null where parked_at is null")
         arguments = ["work", "--project", str(self.folder / "project"), "--data", str(self.folder)]
         environment = {"QUAESTOR_DSN": self.server.dsn}
         worker = await self.start(f"worker-{held.parked}", [*arguments, "--json"], environment)
@@ -153,9 +134,6 @@ class Growth:
             return await self._watch(worker, held)
         finally:
             await worker.stop(_WORKER_STOP_S)
-            await owner.execute(
-                "update quaestor.work set due_at = quaestor.clock() where parked_at is null"
-            )
 
     async def _watch(self, worker: Process, held: Held) -> Held:
         postmaster = PidFile.read(self.server.cluster)
@@ -175,59 +153,3 @@ class Growth:
             idle_worker_pct=round(100 * of_worker / elapsed_s, 2),
             idle_database_pct=round(100 * of_database / elapsed_s, 2),
         )
-
-
-async def lay_down(
-    owner: asyncpg.Connection, release: str, prefix: str, count: int, *, parked: bool
-) -> None:
-    """Write `count` requisitions: parked with finance, or due at once."""
-    refusal = refuse("approval_expired", request="approval/1/1")
-    for first in range(1, count + 1, _LAID_AT_A_TIME):
-        await owner.execute(
-            _DOCUMENTS,
-            ENTITY,
-            prefix,
-            first,
-            min(count, first + _LAID_AT_A_TIME - 1),
-            SCHEMA_NO,
-            bytes(range(200)) * (_BODY_BYTES // 200),
-            REQUISITION_TO_ORDER.name,
-            REQUISITION_TO_ORDER.version,
-            release,
-            encode_state(WorkState()),
-            refusal.owner if parked else None,
-            refusal.code if parked else None,
-            msgspec.json.encode(refusal) if parked else None,
-        )
-
-
-async def claim_times_ms(dsn: str) -> list[float]:
-    """How long the engine's claim takes, again and again on the same due documents."""
-    dispatch = Dispatch(
-        {(REQUISITION_TO_ORDER.name, REQUISITION_TO_ORDER.version): REQUISITION_TO_ORDER}
-    )
-    # As a worker is connected: its session also says how statements are planned.
-    async with (
-        await Database.connect(
-            dsn, role="quaestor_worker", application_name="quaestor bench"
-        ) as database,
-        database.connection() as connection,
-    ):
-        times = [await _claim_ms(connection, dispatch) for _ in range(_CLAIMS // 10 + _CLAIMS)]
-    return times[_CLAIMS // 10 :]
-
-
-async def _claim_ms(connection: Connection, dispatch: Dispatch) -> float:
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        began = time.perf_counter()
-        claimed = await dispatch.claim(
-            connection, {lane_name(NO_SYSTEM, ENTITY): CLAIMED}, woken_max=CLAIMED, in_flight=[]
-        )
-        took_ms = (time.perf_counter() - began) * 1000
-    finally:
-        await transaction.rollback()
-    if len(claimed) != CLAIMED:
-        raise BenchFailed(f"{len(claimed)} documents were claimed, not {CLAIMED}")
-    return took_ms

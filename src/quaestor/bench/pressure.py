@@ -23,7 +23,7 @@ from quaestor.audit.subjects import deployment_key
 from quaestor.bench.erp import counted_at
 from quaestor.bench.folder import ENTITY, OTHER_ENTITY, write_folder
 from quaestor.bench.load import BenchFailed, Load, percentile
-from quaestor.bench.meters import has_proc, peak_memory_mb
+from quaestor.bench.meters import has_proc, peak_memory_mb, resident_mb
 from quaestor.bench.run import Process, Start
 from quaestor.project.load import load_project
 from quaestor.store.embedded import EmbeddedServer
@@ -155,6 +155,12 @@ class Pressure:
             yield
         finally:
             await ledger.stop(_STOP_S)
+
+    def worker_memory_mb(self) -> float | None:
+        """What the worker has resident now, where that can be measured."""
+        if self._worker is None or not has_proc():
+            return None
+        return round(resident_mb(self._worker.pid), 1)
 
     # --- what is measured -----------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import structs
 from rich.table import Table
 
+from quaestor.bench.claims import Claims
 from quaestor.bench.gateway import RATE_PER_S, Served
 from quaestor.bench.growth import Held
 from quaestor.bench.load import percentile
@@ -25,6 +26,7 @@ __all__ = [
     "growth_table",
     "pressure_object",
     "pressure_table",
+    "soak_drift",
     "soak_table",
 ]
 
@@ -115,7 +117,7 @@ def gateway_table(served: Served) -> Table:
 
 
 def growth_table(found: Sequence[Held]) -> Table:
-    """What parked documents cost the others; the claim beside that of an empty database."""
+    """What parked documents cost the others; each claim beside that in an empty database."""
     table = _table(
         "parked", "claim p50 ms", "of empty", "p99 ms", "worker MB", "worker idle",
         "database idle", "bytes each",
@@ -123,15 +125,10 @@ def growth_table(found: Sequence[Held]) -> Table:
     for held in found:
         table.add_row(
             f"{held.parked:,}",
-            f"{held.claim_p50_ms:.2f}",
-            f"{held.claim_p50_ms / found[0].claim_p50_ms:.2f}",
-            f"{held.claim_p99_ms:.2f}",
-            *("" if value is None else f"{value:.1f}" for value in (held.worker_memory_mb,)),
-            *(
-                "" if value is None else f"{value:.2f} %"
-                for value in (held.idle_worker_pct, held.idle_database_pct)
-            ),
-            "" if held.disk_bytes is None else f"{held.disk_bytes:.0f}",
+            *_claim_cells(held.claims),
+            *_cells((held.worker_memory_mb,), "{:.1f}"),
+            *_cells((held.idle_worker_pct, held.idle_database_pct), "{:.2f} %"),
+            *_cells((held.disk_bytes,), "{:.0f}"),
         )
     return table
 
@@ -170,18 +167,35 @@ def pressure_table(burst: Burst, floods: Sequence[Pair], downs: Sequence[Down]) 
 
 
 def soak_table(found: Sequence[Round]) -> Table:
-    """Round by round; the claim beside that after the first one."""
-    table = _table("flows so far", "flows/s", "claim p50 ms", "of the first", "p99 ms", "work MB")
+    """Round by round; each claim beside that in an empty database at the same moment."""
+    table = _table(
+        "flows so far", "flows/s", "claim p50 ms", "of empty", "p99 ms", "work MB", "indexes MB",
+        "dead rows", "worker MB",
+    )  # fmt: skip
     for each in found:
         table.add_row(
             f"{each.flows:,}",
             f"{each.flows_per_s:.0f}",
-            f"{each.claim_p50_ms:.2f}",
-            f"{each.claim_p50_ms / found[0].claim_p50_ms:.2f}",
-            f"{each.claim_p99_ms:.2f}",
+            *_claim_cells(each.claims),
             f"{each.work_bytes / 1024**2:.1f}",
+            f"{each.index_bytes / 1024**2:.1f}",
+            f"{each.dead_rows:,}",
+            *_cells((each.worker_memory_mb,), "{:.1f}"),
         )
     return table
+
+
+def soak_drift(found: Sequence[Round]) -> float:
+    """The claim after the last round beside that after the first, each of its empty database."""
+    return round(found[-1].claims.of_empty / found[0].claims.of_empty, 3)
+
+
+def _claim_cells(claims: Claims) -> tuple[str, str, str]:
+    return f"{claims.p50_ms:.2f}", f"{claims.of_empty:.2f}", f"{claims.p99_ms:.2f}"
+
+
+def _cells(values: Iterable[float | None], form: str) -> list[str]:
+    return ["" if value is None else form.format(value) for value in values]
 
 
 def _rates(measured: Measured) -> Table:

@@ -54,6 +54,10 @@ def bench(
         float | None,
         typer.Option(min=1, help="Instead: so many seconds of load; is a claim slower after it?"),
     ] = None,
+    past: Annotated[
+        int,
+        typer.Option(min=0, help="With --soak: documents done before the second round."),
+    ] = 0,
     directory: Annotated[
         Path | None,
         typer.Option(help="Where the databases of the run lie; a temporary directory else."),
@@ -82,7 +86,7 @@ def bench(
         elif burst:
             uvloop.run(_pressure(folder, burst, pairs, seconds / 4, output))
         elif soak:
-            uvloop.run(_soak(folder, soak, output))
+            uvloop.run(_soak(folder, soak, past, output))
         else:
             uvloop.run(_bench(folder, plan, output))
 
@@ -160,18 +164,18 @@ async def _pressure(folder: Path, count: int, pairs: int, window_s: float, outpu
     output.result(found, good=found["ok"])
 
 
-async def _soak(folder: Path, seconds: float, output: Output) -> None:
+async def _soak(folder: Path, seconds: float, past: int, output: Output) -> None:
     from quaestor.bench.pressure import Pressure
-    from quaestor.bench.report import soak_table
+    from quaestor.bench.report import soak_drift, soak_table
     from quaestor.bench.soak import Soak
 
     async with (
         _server(folder) as (server, start),
         Pressure(folder, server, start, seconds).open() as pressure,
     ):
-        found = await Soak(pressure, server.dsn).run(_SOAK_ROUNDS, seconds / _SOAK_ROUNDS)
+        found = await Soak(pressure, server, past).run(_SOAK_ROUNDS, seconds / _SOAK_ROUNDS)
     output.say(soak_table(found))
-    output.result({"ok": True, "soak": found})
+    output.result({"ok": True, "soak": found, "drift": soak_drift(found)})
 
 
 @asynccontextmanager
