@@ -32,7 +32,7 @@ _ROLES: Mapping[str, Role] = {"work": "worker", "serve": "gateway"}
 def bench(
     seconds: Annotated[
         float, typer.Option(min=1, help="Measured of each kind, in windows that take turns.")
-    ] = 20.0,
+    ] = 30.0,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Measured beside one.")] = 2,
     in_flight: Annotated[int, typer.Option(min=1, max=400, help="Requisitions at a time.")] = 200,
     quick: Annotated[

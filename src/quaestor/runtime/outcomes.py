@@ -193,9 +193,9 @@ class OutcomeWriter:
         self.waits_ms.extend((now - outcome.answered_monotonic) * 1000 for outcome in group)
         batch = batches[-1]
         self.launch(batch.calls, batch.claimed_monotonic)
-        self.finished(
-            [outcome.call.case for outcome in group if not _flies(outcome.call.case, batch)]
-        )
+        flying = {call.case.document.id for call in batch.calls}
+        cases = (outcome.call.case for outcome in group)
+        self.finished([case for case in cases if case.document.id not in flying])
 
     async def _take_hold(
         self, connection: Connection, batch: Batch, by_id: dict[int, Outcome]
@@ -253,10 +253,6 @@ class OutcomeWriter:
             except Exception as failure:  # noqa: BLE001 - the lease ends, and it is looked for
                 _log.error("outcome_not_set_aside", error=type(failure).__name__)
         self.finished([case])
-
-
-def _flies(case: Case, batch: Batch) -> bool:
-    return any(call.case.document.id == case.document.id for call in batch.calls)
 
 
 def _words(answer: Submitted | Found | Answer | NotKnown) -> object:
