@@ -8,11 +8,17 @@ from quaestor.store import Connection
 
 __all__ = ["DocumentAmbiguous", "DocumentRef", "DocumentUnknown", "find_document"]
 
+# Each way by its own index: joined by `or`, they would read every document.
 _FIND = """
 select d.id, d.entity, d.type, d.number, d.correlation_id, w.stage, w.outcome, w.parked_code
 from quaestor.document d join quaestor.work w on w.document_id = d.id
-where d.correlation_id = $1 or d.id = $2 or d.number = $1
-   or d.id in (select document_id from quaestor.crossref where external_id = $1)
+where d.id in (
+    select $2::bigint
+    union all (select id from quaestor.document where correlation_id = $1 order by id limit 10)
+    union all (select id from quaestor.document where number = $1 order by id limit 10)
+    union all (select document_id from quaestor.crossref where external_id = $1
+               order by document_id limit 10)
+)
 order by d.id limit 10
 """
 _BIGINT_MAX = 2**63 - 1

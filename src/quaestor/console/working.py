@@ -27,10 +27,12 @@ _PARKED = """
 select type, entity, parked, array_agg(id order by id) as documents, min(parked_at) as oldest
 from (
     select d.id, d.type, d.entity, w.parked, w.parked_at
-    from quaestor.work w join quaestor.document d on d.id = w.document_id
-    where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
-      and ($2::text is null or w.entity = $2)
-    order by w.parked_at, d.id limit $3
+    from (
+        select document_id, parked, parked_at from quaestor.work
+        where parked_at is not null and ($1::text is null or parked_owner = $1)
+          and ($2::text is null or entity = $2)
+        order by parked_at, document_id limit $3
+    ) w join quaestor.document d on d.id = w.document_id
 ) oldest group by type, entity, parked
 """
 _BODIES = """

@@ -28,11 +28,13 @@ ITEMS_MAX = 1000
 _PARKED = """
 select d.id as document_id, d.type, d.entity, d.number, d.correlation_id, w.stage, w.parked,
        w.parked_at, extract(epoch from quaestor.clock() - w.parked_at) as age_s
-from quaestor.work w join quaestor.document d on d.id = w.document_id
-where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
-  and ($2::text is null or w.entity = $2)
-  and ($4::text is null or w.parked_code = $4)
-order by w.parked_owner, w.parked_at limit $3
+from (
+    select * from quaestor.work
+    where parked_at is not null and ($1::text is null or parked_owner = $1)
+      and ($2::text is null or entity = $2) and ($4::text is null or parked_code = $4)
+    order by parked_owner, parked_at limit $3
+) w join quaestor.document d on d.id = w.document_id
+order by w.parked_owner, w.parked_at
 """
 
 _NOT_UNDERSTOOD = """

@@ -21,11 +21,14 @@ __all__ = ["TRACES", "WORKLIST"]
 _PARKED = """
 select d.id, d.type, d.entity, d.number, d.correlation_id, w.stage, w.parked, w.parked_at,
        extract(epoch from quaestor.clock() - w.parked_at)::bigint as age_s
-from quaestor.work w join quaestor.document d on d.id = w.document_id
-where w.parked_at is not null and ($1::text is null or w.parked_owner = $1)
-  and ($2::text is null or w.entity = $2)
-  and ($3::timestamptz is null or (w.parked_at, d.id) > ($3, $4))
-order by w.parked_at, d.id limit $5
+from (
+    select document_id, stage, parked, parked_at from quaestor.work
+    where parked_at is not null and ($1::text is null or parked_owner = $1)
+      and ($2::text is null or entity = $2)
+      and ($3::timestamptz is null or (parked_at, document_id) > ($3, $4))
+    order by parked_at, document_id limit $5
+) w join quaestor.document d on d.id = w.document_id
+order by w.parked_at, d.id
 """
 _OWNERS = ("requester", "finance", "operator")
 _park = msgspec.json.Decoder(Park)
