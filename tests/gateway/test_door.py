@@ -111,6 +111,18 @@ async def test_who_does_not_wait_as_told_is_made_to_on_that_connection_alone() -
     assert (stranger, visitors.waits) == (503, [0.75])
 
 
+async def test_the_more_are_sent_away_the_later_they_are_to_come() -> None:
+    visitors = Visitors()
+    visitors.take_room(changes=2)
+
+    told = [(await visitors.comes(port=port))[1]["retry-after"] for port in range(3001)]
+    visitors.now += 6
+    later = (await visitors.comes(port=0))[1]["retry-after"]
+
+    assert [told[place] for place in (0, 499, 500, 1000, 2000, 3000)] == list("112355")
+    assert later == "1"
+
+
 async def test_who_waited_is_let_in_where_there_is_room_by_then() -> None:
     visitors = Visitors()
     visitors.take_room(changes=2)

@@ -18,10 +18,11 @@ from urllib.parse import unquote
 
 import msgspec
 
-__all__ = ["Counted", "Ledger", "counted_at", "serve_ledger"]
+__all__ = ["LATENCY_S", "Counted", "Ledger", "answering_after", "counted_at", "serve_ledger"]
 
 LATENCY_S = 0.005
 COUNTED_TARGET = "/counted"
+LATENCY_TARGET = "/latency/"
 
 BUDGETS_TARGET = "/budgets/"
 RECORDS_TARGET = "/api/integration_history_records"
@@ -42,6 +43,9 @@ class Counted(msgspec.Struct, frozen=True):
     reported: int = 0
 
 
+_Due = tuple[Callable[[bytes], None], bytes]
+
+
 class Ledger:
     """The orders, in memory."""
 
@@ -52,6 +56,8 @@ class Ledger:
         self._requests = 0
         self._at_once = 0
         self._at_once_max = 0
+        self._latency_s = LATENCY_S
+        self._slow: set[_Due] = set()
 
     def create(self, body: bytes) -> bytes:
         """The created order, as SAP answers a deep insert."""
@@ -77,19 +83,39 @@ class Ledger:
         references, reported = len(self._orders), len(self._reported)
         return Counted(self._requests, orders, references, self._at_once_max, reported)
 
-    def begun(self) -> None:
-        """One more is answered now."""
+    def begun(self, write: Callable[[bytes], None], answer: bytes) -> None:
+        """One more is answered when the time has come."""
         self._at_once += 1
         self._at_once_max = max(self._at_once_max, self._at_once)
+        later = asyncio.get_running_loop().call_later
+        if self._latency_s <= LATENCY_S:
+            later(LATENCY_S, self._ended, write, answer)
+        else:
+            self._slow.add((write, answer))
+            later(self._latency_s, self._ended_late, (write, answer))
 
-    def ended(self) -> None:
-        """Its answer left."""
+    def _ended(self, write: Callable[[bytes], None], answer: bytes) -> None:
         self._at_once -= 1
+        write(answer)
+
+    def _ended_late(self, due: _Due) -> None:
+        if due in self._slow:
+            self._slow.remove(due)
+            self._ended(*due)
+
+    def answer_after(self, seconds: float) -> None:
+        """From now on; what waits for a slow answer has it at once."""
+        self._latency_s = seconds
+        for due in tuple(self._slow):
+            self._ended_late(due)
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
         """Status, further header lines, body."""
         if target == COUNTED_TARGET:
             return 200, "", msgspec.json.encode(self.counted())
+        if target.startswith(LATENCY_TARGET):
+            self.answer_after(float(target.removeprefix(LATENCY_TARGET)))
+            return 200, "", b""
         self._requests += 1
         if target.startswith(BUDGETS_TARGET):
             return 200, "", _budget(target)
@@ -130,9 +156,8 @@ def _budget(target: str) -> bytes:
 class _Connection(asyncio.Protocol):
     """HTTP/1.1 with kept-alive connections and bodies of a stated length, and nothing else."""
 
-    def __init__(self, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._later: Callable[..., Any] = loop.call_later
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
@@ -153,9 +178,8 @@ class _Connection(asyncio.Protocol):
             body = self._received[begins : begins + length]
             self._received = self._received[begins + length :]
             method, target, _ = head.split(" ", 2)
-            self._answer(
-                *self._ledger.answer(method, target, body), at_once=target == COUNTED_TARGET
-            )
+            is_control = target.startswith((COUNTED_TARGET, LATENCY_TARGET))
+            self._answer(*self._ledger.answer(method, target, body), at_once=is_control)
 
     def _answer(self, status: int, headers: str, body: bytes, *, at_once: bool) -> None:
         head = (
@@ -165,12 +189,7 @@ class _Connection(asyncio.Protocol):
         if at_once:
             self._write(head.encode() + body)
             return
-        self._ledger.begun()
-        self._later(LATENCY_S, self._write_later, head.encode() + body)
-
-    def _write_later(self, answer: bytes) -> None:
-        self._ledger.ended()
-        self._write(answer)
+        self._ledger.begun(self._write, head.encode() + body)
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None:
@@ -191,14 +210,18 @@ def counted_at(url: str) -> Counted:
         return msgspec.json.decode(answer.read(), type=Counted)
 
 
+def answering_after(url: str, seconds: float) -> None:
+    """Have the ledger at this address answer so much later from now on."""
+    with urllib.request.urlopen(f"{url}{LATENCY_TARGET}{seconds}", timeout=10):
+        pass
+
+
 async def serve_ledger(
     ready: Callable[[Mapping[str, Any]], None], stop: asyncio.Event, port: int = 0
 ) -> None:
     """Serve on that port of the loopback, or a free one, until `stop`; `ready` is told where."""
     ledger, loop = Ledger(), asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: _Connection(ledger, loop), "127.0.0.1", port, backlog=1024
-    )
+    server = await loop.create_server(lambda: _Connection(ledger), "127.0.0.1", port, backlog=1024)
     port = server.sockets[0].getsockname()[1]
     ready({"url": f"http://127.0.0.1:{port}"})
     async with server:

@@ -68,7 +68,7 @@ _OTHER_SETTINGS = """acme-at = "sap_at"
 connector = "sap_s4"
 base_url = "{base_url}"
 slots = {slots}
-total_timeout_s = 10
+total_timeout_s = 60
 settle_s = 1
 """
 _ENTITIES = """
@@ -166,13 +166,14 @@ def write_folder(
 ) -> None:
     """Write the project. SAP is at `base_url` and takes `slots` sends at a time; `on` is today.
 
-    With `other_url` there is `OTHER_ENTITY` as well, whose SAP is there. A `whole` flow asks
-    planning for the budget first and tells Coupa the number last, both at `base_url` too.
+    With `other_url` there is `OTHER_ENTITY` as well, whose SAP is there and may be slow. A `whole`
+    flow asks planning for the budget first and tells Coupa the number last, both at `base_url` too.
     """
     settings, entities = _settings(base_url, slots, whole=whole), _ENTITIES
     centers = {_center(ENTITY, number): ENTITY for number in range(CENTERS)}
     ledgers = ["sap"]
     if other_url is not None:
+        settings = settings.replace("lease_s = 30", "lease_s = 90")
         settings += _OTHER_SETTINGS.format(base_url=other_url, slots=slots)
         entities += _OTHER_ENTITIES
         centers |= {_center(OTHER_ENTITY, number): OTHER_ENTITY for number in range(_OTHER_CENTERS)}

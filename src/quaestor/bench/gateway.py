@@ -25,7 +25,7 @@ from quaestor.bench.load import percentile
 from quaestor.bench.meters import cpu_s, has_proc
 from quaestor.security.identity import LaptopIssuer, new_signing_key
 
-__all__ = ["Served", "Serving", "measure_gateway"]
+__all__ = ["Served", "Serving", "a_requisition", "bearer_token", "measure_gateway"]
 
 RATE_PER_S = 300.0
 CONNECTIONS = 16
@@ -87,7 +87,7 @@ async def measure_gateway(
 
     `folder` is the gateway's data directory. Raises `BenchFailed`.
     """
-    token = _token(folder)
+    token = bearer_token(folder, "bench")
     bodies = [msgspec.json.encode(a_requisition(number)) for number in range(1, CENTERS + 1)]
     asked = cycle([request_bytes("/v1/validations", token, body) for body in bodies])
     echoed = cycle([request_bytes(BARE_TARGET, token, body) for body in bodies])
@@ -151,15 +151,16 @@ class _Saturated:
         return self._cpu_s * 1000 / len(self.latencies_ms) if has_proc() else None
 
 
-def _token(folder: Path) -> str:
+def bearer_token(folder: Path, client: str) -> str:
+    """A token of this client for the gateway whose data directory this is."""
     issuer = LaptopIssuer(read_or_make_key(folder / "issuer.key", new_signing_key))
     return issuer.token(
-        subject="bench",
+        subject=client,
         scopes=_SCOPES,
         entities=[ENTITY],
         now_s=int(time.time()),
         ttl_s=3600,
-        client="bench",
+        client=client,
     )
 
 

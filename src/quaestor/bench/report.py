@@ -13,7 +13,8 @@ from quaestor.bench.claims import Claims
 from quaestor.bench.gateway import RATE_PER_S, Served
 from quaestor.bench.growth import Held
 from quaestor.bench.load import percentile
-from quaestor.bench.pressure import Burst, Down, Pair
+from quaestor.bench.overload import Overload
+from quaestor.bench.pressed import Burst, Pressed
 from quaestor.bench.run import Measured
 from quaestor.bench.soak import Round
 from quaestor.bench.spending import Spending
@@ -25,7 +26,7 @@ __all__ = [
     "gateway_table",
     "growth_table",
     "pressure_object",
-    "pressure_table",
+    "pressure_tables",
     "soak_drift",
     "soak_table",
 ]
@@ -133,37 +134,94 @@ def growth_table(found: Sequence[Held]) -> Table:
     return table
 
 
-def pressure_object(burst: Burst, floods: Sequence[Pair], downs: Sequence[Down]) -> dict[str, Any]:
-    """The figures; good where every requisition of the burst is one order."""
+def pressure_object(pressed: Pressed) -> dict[str, Any]:
+    """The figures; good where everything became one order, and what was refused nothing at all."""
+    floods, troubles = pressed.floods, pressed.troubles
     return {
-        "ok": burst.count == burst.ordered == burst.orders,
-        "burst": burst,
-        "flood_p99_ratio": round(statistics.median(pair.ratio for pair in floods), 3),
+        "ok": pressed.is_exact,
+        "machine": pressed.machine,
+        "burst": pressed.burst,
+        "flood_p99_ratio": _median(flood.ratio for flood in floods),
         "floods": floods,
-        "down_rate_ratio": round(statistics.median(down.rates.ratio for down in downs), 3),
-        "downs": downs,
+        "alone_p99_ms": pressed.alone_p99_ms,
+        "down_rate_ratio": _median(trouble.down.ratio for trouble in troubles),
+        "slow_rate_ratio": _median(trouble.slow.ratio for trouble in troubles),
+        "troubles": troubles,
+        "overload": pressed.overload,
     }
 
 
-def pressure_table(burst: Burst, floods: Sequence[Pair], downs: Sequence[Down]) -> Table:
-    """Each question with what was found without and under the pressure."""
-    table = _table("", "without", "under", "ratio", "pairs")
+def pressure_tables(pressed: Pressed) -> list[Table]:
+    """Each question with what was found without and under the pressure; then what was counted."""
+    floods, troubles, burst = pressed.floods, pressed.troubles, pressed.burst
+    compared = _table("", "without", "under", "ratio", "pairs, %")
     for name, pairs in (
         ("p99 ms of an entity beside a flood", floods),
-        ("flows/s while another system is down", [down.rates for down in downs]),
+        ("flows/s while another system is down", [trouble.down for trouble in troubles]),
+        ("flows/s while another system is slow", [trouble.slow for trouble in troubles]),
     ):
-        table.add_row(
+        compared.add_row(
             name,
             f"{statistics.median(pair.without for pair in pairs):.0f}",
             f"{statistics.median(pair.under for pair in pairs):.0f}",
             f"{statistics.median(pair.ratio for pair in pairs):.2f}",
             _list(100 * pair.ratio for pair in pairs),
         )
-    drained = statistics.median(down.drained_s for down in downs)
-    table.add_row("drained after the system came back, s", "", f"{drained:.1f}", "", "")
-    table.add_row("burst: out of turn, share of all", "", f"{burst.out_of_turn:.3f}", "", "")
-    table.add_row("burst: worker's memory, MB", "", f"{burst.worker_memory_mb:.0f}", "", "")
+    turns = " ".join(f"{share:.3f}" for share in burst.out_of_turn.values())
+    counted = _table("counted", "")
+    for name, value in (
+        ("burst: orders of requisitions", f"{burst.orders:,} of {burst.count:,}"),
+        ("burst: out of turn, share of each entity's", turns),
+        ("burst: all done after s, of the smaller entity", _seconds(burst)),
+        ("burst: worker's memory, MB", f"{burst.worker_memory_mb:.0f}"),
+        ("p99 ms of an entity that is alone", pressed.alone_p99_ms),
+        ("down: drained s after it came back", _median(each.drained_s for each in troubles)),
+        ("down: most sends at once then", max(each.at_once_max for each in troubles)),
+    ):
+        counted.add_row(name, str(value))
+    return [compared, counted, _overload(pressed.overload)]
+
+
+def _seconds(burst: Burst) -> str:
+    return f"{burst.drained_s:.0f}, {burst.others_drained_s:.0f}"
+
+
+def _overload(found: Overload) -> Table:
+    wanted = found.times * found.sustained_per_s
+    table = _table(
+        f"HTTP, {wanted:.0f}/s due for {found.seconds:.0f} s", "count", "p50 ms", "p99 ms"
+    )
+    refused = found.refused_429 + found.refused_503
+    for name, count, p50, p99 in (
+        ("taken in", found.accepted, found.accepted_p50_ms, found.accepted_p99_ms),
+        ("refused", refused, found.refused_p50_ms, found.refused_p99_ms),
+        (
+            "validations beside it",
+            found.validations_answered,
+            found.validation_p50_ms,
+            found.validation_p99_ms,
+        ),
+    ):
+        table.add_row(name, f"{count:,}", f"{p50:.0f}", f"{p99:.0f}")
+    for name, told in (
+        ("validations refused", f"{found.validations_refused:,}"),
+        ("sent per second", f"{found.sent_per_s:.0f}"),
+        ("taken in per second, and without overload", _beside_sustained(found)),
+        ("not answered", f"{found.lost:,}"),
+        ("documents, and strays", f"{found.documents:,}, {found.strays:,}"),
+        ("longest answer, ms", f"{found.answer_ms_max:.0f}"),
+        ("gateway's memory, MB, and before", f"{found.memory_mb}, {found.memory_before_mb}"),
+    ):
+        table.add_row(name, told, "", "")
     return table
+
+
+def _beside_sustained(found: Overload) -> str:
+    return f"{found.accepted_per_s:.0f}, {found.sustained_per_s:.0f}"
+
+
+def _median(values: Iterable[float]) -> float:
+    return round(statistics.median(values), 3)
 
 
 def soak_table(found: Sequence[Round]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import shutil
 import signal
 import tempfile
@@ -47,9 +48,12 @@ def bench(
     ] = None,
     burst: Annotated[
         int | None,
-        typer.Option(min=1, help="Instead: so many at once, a flood, and a system that is down."),
+        typer.Option(min=1, help="Instead: so many at once, floods, a system slow and down."),
     ] = None,
     pairs: Annotated[int, typer.Option(min=1, help="With --burst: pairs of windows.")] = 5,
+    flood_s: Annotated[
+        float, typer.Option(min=1, help="With --burst: seconds of too many requests over HTTP.")
+    ] = 120.0,
     soak: Annotated[
         float | None,
         typer.Option(min=1, help="Instead: so many seconds of load; is a claim slower after it?"),
@@ -67,28 +71,32 @@ def bench(
     """Measure the throughput on this machine, and the database's own limit beside it."""
     import uvloop
 
-    from quaestor.bench.run import Plan
-
     output = Output(as_json=as_json)
-    rounds = 1 if quick else _WINDOWS
-    plan = Plan(
-        rounds=rounds,
-        window_s=min(seconds, 2.0) if quick else seconds / rounds,
-        warm_s=0.5 if quick else 1.5,
-        in_flight=in_flight,
-        workers=workers,
-    )
+    plan = _plan(seconds, workers, in_flight, quick=quick)
     with _folder(directory) as folder:
         if gateway:
             uvloop.run(_gateway(folder, plan, output))
         elif parked:
             uvloop.run(_growth(folder, [0, *sorted(set(parked))], seconds / 2, output))
         elif burst:
-            uvloop.run(_pressure(folder, burst, pairs, seconds / 4, output))
+            uvloop.run(_pressure(folder, burst, pairs, seconds / 4, flood_s, output))
         elif soak:
             uvloop.run(_soak(folder, soak, past, output))
         else:
             uvloop.run(_bench(folder, plan, output))
+
+
+def _plan(seconds: float, workers: int, in_flight: int, *, quick: bool) -> Plan:
+    from quaestor.bench.run import Plan
+
+    rounds = 1 if quick else _WINDOWS
+    return Plan(
+        rounds=rounds,
+        window_s=min(seconds, 2.0) if quick else seconds / rounds,
+        warm_s=0.5 if quick else 1.5,
+        in_flight=in_flight,
+        workers=workers,
+    )
 
 
 @contextmanager
@@ -144,24 +152,29 @@ async def _growth(folder: Path, numbers: Sequence[int], idle_s: float, output: O
     output.result({"ok": True, "machine": machine, "growth": found})
 
 
-async def _pressure(folder: Path, count: int, pairs: int, window_s: float, output: Output) -> None:
+async def _pressure(
+    folder: Path, count: int, pairs: int, window_s: float, flood_s: float, output: Output
+) -> None:
     from quaestor.bench.pressure import Pressure
-    from quaestor.bench.report import pressure_object, pressure_table
+    from quaestor.bench.report import pressure_object, pressure_tables
 
+    _open_files_at_most()
     async with (
         _server(folder) as (server, start),
         Pressure(folder, server, start, window_s).open() as pressure,
     ):
-        burst = await pressure.burst(count)
-        output.say(
-            f"{count:,} at once: {burst.accepted_per_s:.0f}/s accepted, all done "
-            f"{burst.drained_s:.0f} s later"
-        )
-        floods = [await pressure.flood() for _ in range(pairs)]
-        downs = [await pressure.down(count // 10 + 1) for _ in range(pairs)]
-    output.say(pressure_table(burst, floods, downs))
-    found = pressure_object(burst, floods, downs)
-    output.result(found, good=found["ok"])
+        pressed = await pressure.run(count, pairs, flood_s, output.say)
+    output.say(pressed.machine)
+    for table in pressure_tables(pressed):
+        output.say("")
+        output.say(table)
+    output.result(pressure_object(pressed), good=pressed.is_exact)
+
+
+def _open_files_at_most() -> None:
+    """As many as the system allows: each connection is one, here and in what is started."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _soak(folder: Path, seconds: float, past: int, output: Output) -> None:

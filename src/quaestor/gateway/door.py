@@ -3,8 +3,9 @@
 A refusal must cost next to nothing. Refused behind the door, ten times too many requests kept the
 gateway so busy with saying no that a tenth of what it can take got through.
 
-Who was told to come again in a second, and asks again at once on the same connection, is answered
-when that second is over: so a caller who heeds no answer sets the pace for himself alone.
+Who was told to come again in a while, and asks again at once on the same connection, is answered
+when that while is over: so callers who heed no answer set the pace for themselves alone. The more
+of them there are, the longer it is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _GUARDED = "/v1/"
 _CALLERS_MAX = 10_000
-_HELD_MAX = 2_000
+_HELD_MAX = 4_000
+_RETRY_AFTER_S_MAX = 5
+# One second more for each so many that were told to stay away.
+_CALLERS_PER_S = 500
 
 
 class Door:
@@ -81,11 +85,20 @@ class Door:
             if again is None:
                 return None
             problem = again
-        self._told[caller] = self._monotonic() + RETRY_AFTER_S
+        self._send_away(caller, problem)
+        return problem
+
+    def _send_away(self, caller: object, problem: Problem) -> None:
+        """Tell the connection when to come again, and keep that in mind."""
+        now = self._monotonic()
+        while self._told and next(iter(self._told.values())) <= now:
+            self._told.popitem(last=False)
+        retry_after_s = min(_RETRY_AFTER_S_MAX, RETRY_AFTER_S + len(self._told) // _CALLERS_PER_S)
+        problem.headers["Retry-After"] = str(retry_after_s)
+        self._told[caller] = now + retry_after_s
         self._told.move_to_end(caller)
         if len(self._told) > _CALLERS_MAX:
             self._told.popitem(last=False)
-        return problem
 
 
 async def _refuse(send: Any, problem: Problem) -> None:
