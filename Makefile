@@ -64,7 +64,8 @@ bench: setup
 	@$(BIN)/quaestor bench
 
 simulate: setup
-	@$(BIN)/python -m tests.simulation.runner --seeds $(or $(SEEDS),200) --from $(or $(FROM),0)
+	@$(BIN)/python -m tests.simulation.runner --seeds $(or $(SEEDS),200) --from $(or $(FROM),0) \
+		$(if $(JOBS),--jobs $(JOBS))
 
 # The development lock is made on top of the runtime lock, so that both name the same versions.
 lock:

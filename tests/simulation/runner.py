@@ -1,10 +1,10 @@
-"""`make simulate SEEDS=200 FROM=0`: run seeds, and say of each failure how to see it again."""
+"""`make simulate SEEDS=200 FROM=0 JOBS=2`: run seeds, and say how to see each failure again."""
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,67 +12,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
+from tests.simulation.jobs import Verdict, run_seeds
 
-from tests.simulation.invariants import broken, broken_again
-from tests.simulation.plan import plan_of
-from tests.simulation.server import Server, serving
-from tests.simulation.world import Conduct
-
-__all__ = ["Verdict", "commit", "main", "run_seed"]
+__all__ = ["commit", "main"]
 
 _ROOT = Path(__file__).resolve().parents[2]
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """How a seed ended: what was broken, and the digest that a replay comes to again."""
-
-    seed: int
-    digest: str
-    found: tuple[str, ...]
-    outcomes: dict[str, int]
-    deaths: int
-    statements: int
-    seconds: float
-
-
-def run_seed(server: Server, seed: int) -> Verdict:
-    """Run a seed and check every invariant. What a run raises is a finding, too.
-
-    In every fourth seed everything comes in once more at the end (I30).
-    """
-    began, raised = time.perf_counter(), ""
-    try:
-        ended = server.run(plan_of(seed), Conduct(again=seed % 4 == 0))
-    except Exception as error:  # noqa: BLE001 - one seed that breaks must not end the night
-        raised = f"{type(error).__name__}: {error}"
-    if raised:
-        _sweep()
-        return Verdict(seed, "", (raised,), {}, 0, 0, time.perf_counter() - began)
-    books = ended.books
-    found = broken(books)
-    if ended.again is not None:
-        found += broken_again(books, ended.again)
-    ends = Counter(each.outcome or each.parked_code or each.stage for each in books.documents)
-    return Verdict(
-        seed,
-        books.digest,
-        tuple(found),
-        dict(ends),
-        books.deaths,
-        books.statements,
-        time.perf_counter() - began,
-    )
-
-
-def _sweep() -> None:
-    """What a broken run leaves half done is no finding of the next one."""
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
 
 
 def commit() -> str:
@@ -88,43 +32,48 @@ def commit() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when every seed held, else 1. The last line is one JSON object."""
+    """0 when every seed that was asked for held, else 1. The last line is one JSON object.
+
+    Whoever interrupts it is told what was done until then.
+    """
     parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first one")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args(arguments)
+    seeds = range(options.first, options.first + options.seeds)
+    done: list[Verdict] = []
+    began, known_as = time.perf_counter(), commit()
+    for verdict in run_seeds(seeds, jobs=options.jobs):
+        done.append(verdict)
+        if verdict.found:
+            _tell(verdict, known_as)
+        elif verdict.seed % 20 == 0:
+            print(f"seed {verdict.seed} holds ({verdict.seconds:.1f} s)", flush=True)
+    failed = sorted(verdict.seed for verdict in done if verdict.found)
     ends: Counter[str] = Counter()
-    failed: list[int] = []
-    deaths = statements = 0
-    began = time.perf_counter()
-    with serving() as server:
-        for seed in range(options.first, options.first + options.seeds):
-            verdict = run_seed(server, seed)
-            ends.update(verdict.outcomes)
-            deaths, statements = deaths + verdict.deaths, statements + verdict.statements
-            if verdict.found:
-                failed.append(seed)
-                _tell(verdict)
-            elif seed % 20 == 0:
-                print(f"seed {seed} holds ({verdict.seconds:.1f} s)", flush=True)
+    for verdict in done:
+        ends.update(verdict.outcomes)
+    ok = not failed and len(done) == len(seeds)
     told = {
-        "ok": not failed,
-        "commit": commit(),
-        "seeds": options.seeds,
+        "ok": ok,
+        "commit": known_as,
         "from": options.first,
+        "seeds": options.seeds,
+        "done": len(done),
         "failed": failed,
         "documents": sum(ends.values()),
         "ends": dict(ends.most_common()),
-        "deaths": deaths,
-        "statements": statements,
+        "deaths": sum(verdict.deaths for verdict in done),
+        "statements": sum(verdict.statements for verdict in done),
         "seconds": round(time.perf_counter() - began, 1),
     }
-    print(json.dumps(told))
-    return 1 if failed else 0
+    print(json.dumps(told), flush=True)
+    return 0 if ok else 1
 
 
-def _tell(verdict: Verdict) -> None:
-    print(f"seed {verdict.seed} of commit {commit()} fails (digest {verdict.digest}):")
+def _tell(verdict: Verdict, known_as: str) -> None:
+    print(f"seed {verdict.seed} of commit {known_as} fails (digest {verdict.digest}):")
     for line in verdict.found:
         print(f"    {line}")
     print(f"    again: make simulate SEEDS=1 FROM={verdict.seed}", flush=True)

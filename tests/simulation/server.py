@@ -13,8 +13,8 @@ from quaestor.project.project import Project
 from quaestor.store.embedded import EmbeddedServer
 from quaestor.store.migrate import migrate
 from tests.simulation.plan import Plan
-from tests.simulation.stepping import Monitor
-from tests.simulation.world import Conduct, Ended, simulate, the_project
+from tests.simulation.stepping import STANDS_STILL, Kept, Monitor
+from tests.simulation.world import Conduct, Ended, settle_in, simulate, the_project
 from tests.support.database import roomy_memory, session_directory
 
 __all__ = ["Server", "serving"]
@@ -30,6 +30,9 @@ _SETTINGS = {
     # It would come at a moment of its own, and move rows.
     "autovacuum": "off",
     "jit": "off",
+    # A simulation may stand still at any moment, also in the middle of a connection.
+    "authentication_timeout": "600s",
+    "plan_cache_mode": "force_generic_plan",
 }
 
 
@@ -41,19 +44,26 @@ class Server:
         self._numbers = itertools.count(1)
         self._administers = Monitor(server.dsn)
         self._administers.do(f"create database {_TEMPLATE}")
-        self._administers.call(lambda _: migrate(server.dsn_of(_TEMPLATE)))
+        template = server.dsn_of(_TEMPLATE)
+        self._administers.call(lambda _: migrate(template))
+        self._kept = Kept(server.cluster)
+        inside = Monitor(template)
+        inside.do(STANDS_STILL)
+        inside.close()
+        asyncio.run(settle_in(project, template))
 
     def run(self, plan: Plan, conduct: Conduct | None = None) -> Ended:
         """One run of this plan."""
         name = f"simulation_{next(self._numbers)}"
         self._administers.do(f"create database {name} template {_TEMPLATE} strategy file_copy")
         try:
-            return simulate(plan, self._project, self._server.dsn_of(name), conduct)
+            return simulate(plan, self._project, self._server.dsn_of(name), self._kept, conduct)
         finally:
             self._administers.do(f"drop database {name} with (force)")
 
     def close(self) -> None:
         self._administers.close()
+        self._kept.close()
 
 
 @contextmanager

@@ -5,43 +5,56 @@ through to the database, drawn by the seed; when none waits, time goes to the ne
 happens next depends on the seed alone, not on how fast the machine, the database or the sockets
 are. A statement that waits for another transaction's lock is set aside until that lock is gone.
 
-`quaestor.clock()` is made to stand still in the databases of a simulation, and its offset, which
-only the owner of the schema may set, follows the virtual time.
+`quaestor.clock()` in the databases of a simulation reads a file, which follows the virtual time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import selectors
-import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
 
 from quaestor.store import database as store_database
 
-__all__ = ["BEGAN_AT", "Monitor", "Stalled", "StepLoop", "Steps", "stepped_time", "stepping_for"]
+__all__ = [
+    "BEGAN_AT",
+    "STANDS_STILL",
+    "Kept",
+    "Monitor",
+    "Stalled",
+    "StepLoop",
+    "Steps",
+    "stepped_time",
+    "stepping_for",
+]
 
 BEGAN_AT = datetime(2026, 11, 16, 8, 0, tzinfo=UTC)
-_STANDS_STILL = f"""
+# The time lies in a file beside the data: to set it needs no statement. In parentheses it is read
+# once for each statement, when that begins.
+CLOCK_FILE = "simulated_us"
+STANDS_STILL = f"""
+grant execute on function pg_read_file(text) to public;
 create or replace function quaestor.clock() returns timestamptz language sql stable parallel safe
     as $$ select timestamptz '{BEGAN_AT.isoformat()}'
-               + (select offset_by from quaestor.clock_offset) $$
+               + (select pg_read_file('{CLOCK_FILE}')::bigint) * interval '1 us' $$
 """
-_SET_CLOCK = "update quaestor.clock_offset set offset_by = $1"
 _IS_BLOCKED = "select cardinality(pg_blocking_pids($1)) > 0"
 _END = "select count(pg_terminate_backend(pid)) from unnest($1::int[]) pid"
 _ENDED = "select not exists (select from pg_stat_activity where pid = any($1::int[]))"
 # A statement that is answered takes less; one that is not may be waiting for a lock.
 _LOOKS_BLOCKED_S = 0.02
-_STALLED_S = 60.0
+_STALLED_LOOKS = 3000
 # Which share of the statements takes a noticeable time.
 _TAKES_TIME = 0.25
 # Where virtual monotonic time begins: like a machine that has been up for a while.
@@ -68,16 +81,33 @@ class Steps(Protocol):
         ...
 
 
+class Kept:
+    """What all copies of one template share: the file of the clock, and what their types are."""
+
+    def __init__(self, cluster: Path) -> None:
+        self._file = os.open(cluster / CLOCK_FILE, os.O_WRONLY | os.O_CREAT, 0o644)
+        self.types: dict[frozenset[int], Any] = {}
+        self.show(0)
+
+    def show(self, microseconds: int) -> None:
+        """From now on this is how much later than at the beginning it is."""
+        os.pwrite(self._file, b"%20d" % microseconds, 0)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
 stepping_for: ContextVar[Steps | None] = ContextVar("stepping_for", default=None)
 
 
 class Monitor:
-    """A look at the server from outside of the simulation, on a thread of its own."""
+    """A look at the server from outside of the simulation, on a loop of its own.
+
+    It may be used in the middle of the simulation's loop, which stands still meanwhile.
+    """
 
     def __init__(self, dsn: str) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
         self._connection: asyncpg.Connection = self._wait(asyncpg.connect(dsn))
 
     def ask(self, sql: str, *values: Any) -> Any:
@@ -105,25 +135,29 @@ class Monitor:
 
     def close(self) -> None:
         self._wait(self._connection.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
         self._loop.close()
 
     def _wait(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            return self._loop.run_until_complete(work)
+        finally:
+            asyncio._set_running_loop(outer)
 
 
 class StepLoop(asyncio.SelectorEventLoop):
     """See the module. `jump` moves the database's clock alone, as an administrator might."""
 
-    def __init__(self, seed: int, monitor: Monitor) -> None:
+    def __init__(self, seed: int, monitor: Monitor, kept: Kept) -> None:
         self._now = _UPTIME_S
         self._steps = random.Random(f"steps {seed}")
         self.monitor = monitor
         self.statements = 0
         self.locks_met = 0
         self._jumped_s = 0.0
-        self._shown: float | None = None
+        self._shown: int | None = None
+        self._kept = kept
         self._opening: list[asyncio.BaseTransport] = []
         self._connecting = False
         self._wish_to_open: deque[asyncio.Future[None]] = deque()
@@ -132,7 +166,6 @@ class StepLoop(asyncio.SelectorEventLoop):
         self._blocked: list[SteppedProtocol] = []
         self._look_again = False
         super().__init__(_Selector(self))
-        monitor.do(_STANDS_STILL)
         # What is left of a dead process fails where nobody listens any more.
         self.set_exception_handler(lambda loop, context: None)
 
@@ -155,10 +188,17 @@ class StepLoop(asyncio.SelectorEventLoop):
         self._jumped_s += seconds
 
     def _show_time(self) -> None:
-        offset_s = round(self.elapsed_s + self._jumped_s, 6)
-        if offset_s != self._shown:
-            self.monitor.ask(_SET_CLOCK, timedelta(seconds=offset_s))
-            self._shown = offset_s
+        offset_us = round((self.elapsed_s + self._jumped_s) * 1e6)
+        if offset_us != self._shown:
+            self._kept.show(offset_us)
+            self._shown = offset_us
+
+    def describe(self, types: frozenset[int]) -> Any:
+        """What the catalogue says of these types: the same in every copy of one template."""
+        known = self._kept.types
+        if types not in known:
+            known[types] = self.monitor.call(lambda own: own._introspect_types(list(types), None))
+        return known[types]
 
     # --- what the selector asks -----------------------------------------------------------------
 
@@ -200,9 +240,8 @@ class StepLoop(asyncio.SelectorEventLoop):
         return True
 
     def _answered(self, real: selectors.BaseSelector) -> list[Any]:
-        # Really passed: this clock is not the simulation's.
-        until = time.perf_counter() + _STALLED_S
-        while time.perf_counter() < until:
+        # Counted in looks: a process that was made to stand still for an hour missed none.
+        for _ in range(_STALLED_LOOKS):
             waiting = {each.fileno() for each in self._blocked}
             ready = real.select(_LOOKS_BLOCKED_S)
             found = [each for each in ready if each[0].fd not in waiting]
@@ -314,8 +353,8 @@ class SteppedProtocol:
 
     def _in_turn(self, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def stepped(*given: Any, **more: Any) -> Any:
-            sql = given[0] if given and isinstance(given[0], str) else ""
-            self._connection.is_clean &= _leaves_nothing(given)
+            sql = _said(given, more)
+            self._connection.is_clean &= _leaves_nothing(sql)
             worker = stepping_for.get()
             if worker is not None:
                 await worker.before(sql)
@@ -347,10 +386,16 @@ class SteppedProtocol:
         raise asyncpg.ConnectionDoesNotExistError("connection was closed around the commit")
 
 
-def _leaves_nothing(given: tuple[Any, ...]) -> bool:
+def _said(given: tuple[Any, ...], more: Mapping[str, Any]) -> str:
+    """The text that this call carries out; to prepare it carries out nothing."""
+    first = more.get("state") or (given[0] if given else None)
+    return first if isinstance(first, str) else getattr(first, "query", "")
+
+
+def _leaves_nothing(sql: str) -> bool:
     """Whether the session is afterwards as it was before."""
-    said = " ".join(each for each in given[:2] if isinstance(each, str)).lower()
-    return "advisory" not in said and not said.startswith("set ")
+    # The locks of a transaction go with it.
+    return "advisory_lock" not in sql and not sql.startswith("set ")
 
 
 class SteppedConnection(store_database.Connection):
@@ -362,28 +407,52 @@ class SteppedConnection(store_database.Connection):
     is_clean = True
 
     def get_reset_query(self) -> str:
-        return "" if self.is_clean else str(super().get_reset_query())
+        if self.is_clean:
+            return ""
+        self.is_clean = True
+        return str(super().get_reset_query())
+
+    async def _introspect_types(self, typeoids: Any, timeout: Any) -> Any:
+        """What the catalogue says of types; no statement of the simulation, but asked beside it."""
+        if self._stepped is None:
+            return await super()._introspect_types(typeoids, timeout)
+        return self._stepped.describe(frozenset(typeoids))
 
     def __init__(self, protocol: Any, transport: Any, loop: Any, *given: Any, **more: Any) -> None:
         super().__init__(protocol, transport, loop, *given, **more)
+        self._stepped = loop if isinstance(loop, StepLoop) else None
         if isinstance(loop, StepLoop):
             self._protocol = SteppedProtocol(protocol, self, loop)
             loop.opened(transport)
 
 
+async def _no_probe(dsn: str, role: str | None) -> None:
+    return
+
+
+def _no_limit(seconds: float) -> str:
+    return "0"
+
+
 @contextmanager
-def stepped_time(seed: int, dsn: str) -> Iterator[StepLoop]:
+def stepped_time(seed: int, dsn: str, kept: Kept) -> Iterator[StepLoop]:
     """A loop for one simulation on this database; clocks of the process show its time meanwhile."""
     monitor = Monitor(dsn)
-    loop = StepLoop(seed, monitor)
+    loop = StepLoop(seed, monitor, kept)
     real_time, real_connection = time.monotonic, store_database.Connection
+    real_probe, real_limit = store_database._probe, store_database._milliseconds
     time.monotonic = loop.time
     store_database.Connection = SteppedConnection  # type: ignore[misc]
+    # It is one server all along: nobody needs to ask before each start whether it will do.
+    store_database._probe = _no_probe
+    # The server's limits count real time, which must not matter.
+    store_database._milliseconds = _no_limit
     random.seed(seed)
     try:
         yield loop
     finally:
         store_database.Connection = real_connection  # type: ignore[misc]
+        store_database._probe, store_database._milliseconds = real_probe, real_limit
         time.monotonic = real_time
         loop.close()
         monitor.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.runner import run_seed
+from tests.simulation.jobs import run_seed
 from tests.simulation.server import Server
 
 pytestmark = pytest.mark.slow

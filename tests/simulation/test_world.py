@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 # The busy phase and the least of the quiet one take 70 s: whoever looks at the work alone closes
 # the books then, and has everything come in again while this vote is still on its way.
-VOTES_AFTER_S = 75.0
+VOTES_AFTER_S = 72.0
 
 
 def one_late_vote() -> Plan:

@@ -83,6 +83,7 @@ class Worker:
     async def _live(self) -> None:
         async with await self._open_app(self.name) as app:
             self._app = app
+            app.replicas.every_s = _UPKEEP_EVERY_S
             self._engine = await app.engine(self.name, options=_OPTIONS)
             self._engine.upkeep.every_s = _UPKEEP_EVERY_S
             self._tune(self._engine)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,17 +33,19 @@ from quaestor.runtime.recording import Recorder
 from quaestor.store import Database
 from quaestor.store.epoch import establish_epoch
 from tests.simulation.books import Books, read_books
-from tests.simulation.folder import LEDGERS, write_folder
+from tests.simulation.folder import LEDGERS, Ledger, write_folder
 from tests.simulation.people import People
 from tests.simulation.plan import BUSY_S, Plan
-from tests.simulation.stepping import StepLoop, stepped_time, stepping_for
+from tests.simulation.stepping import Kept, StepLoop, stepped_time, stepping_for
 from tests.simulation.wires import Line, host_of, plugged_in
 from tests.simulation.workers import AUDIT_KEY, Worker
 
-__all__ = ["Conduct", "Ended", "QUIET_MAX_S", "simulate", "the_project"]
+__all__ = ["Conduct", "Ended", "QUIET_MAX_S", "settle_in", "simulate", "the_project"]
 
 # So long the quiet phase may last in virtual time: longer than any back-off.
 QUIET_MAX_S = 4000.0
+# Not a multiple of what a look waits: the second look must not depend on a hair.
+_QUIET_MIN_S = 15.0
 _VENDORS = {"sap_s4": SapSimulator, "bogus": BogusSimulator}
 _OPEN = """
 select count(*) from quaestor.work
@@ -88,11 +91,7 @@ class World:
     def build(self) -> None:
         """The vendors, each at the end of its line."""
         for ledger in LEDGERS.values():
-            extra = {"guarantee": ledger.guarantee} if ledger.connector == "bogus" else {}
-            options = SimulatorOptions(
-                settle_s=self.plan.visible_s, seed=self.plan.seed, extra=extra
-            )
-            vendor = _VENDORS[ledger.connector](options, now=self.loop.time)
+            vendor = _vendor(ledger, self.plan.visible_s, self.plan.seed, self.loop.time)
             self.lines[ledger.system] = Line(
                 ledger.system,
                 self.conduct.vendor(ledger.system, vendor),
@@ -103,38 +102,20 @@ class World:
                 stepping_for.get,  # type: ignore[arg-type]
             )
 
-    @property
-    def ready(self) -> Mapping[str, Ready]:
-        return {
-            name: Ready(f"http://{host_of(name)}", "", dict(line.vendor.credentials))
-            for name, line in self.lines.items()
-        }
-
     async def open_app(self, name: str) -> Application:
-        return await Application.open(
-            self.project,
-            self.dsn,
-            audit_key=AUDIT_KEY,
-            simulated=self.ready,
-            application_name=name,
-        )
+        vendors = {system: line.vendor for system, line in self.lines.items()}
+        return await _open_app(self.project, self.dsn, vendors, name)
 
     # --- one run --------------------------------------------------------------------------------
 
     async def run(self) -> Ended:
         async with AsyncExitStack() as stack:
-            owner = await stack.enter_async_context(
-                await Database.connect(self.dsn, role=None, application_name="owner", max_size=1)
-            )
-            async with owner.connection() as connection:
-                await establish_epoch(connection, accepted_by="simulation")
             database = await stack.enter_async_context(
                 await Database.connect(
                     self.dsn, role="quaestor_worker", application_name="people", max_size=8
                 )
             )
-            async with await self.open_app("release") as app:
-                release = await app.release(by="simulation")
+            release = self.project.release().hash
             planned = {each.number: each for each in self.plan.documents}
             recorder = Recorder(Subjects(AUDIT_KEY))
             people = People(self.loop, database, recorder, release, planned, self.plan.seed)
@@ -179,7 +160,7 @@ class World:
         while self.loop.elapsed_s < until_s:
             await asyncio.sleep(10.0)
             resting = not await database.fetchval(_OPEN) and not await database.fetchval(_UNSEEN)
-            settled = resting and self.loop.elapsed_s > BUSY_S + 20.0
+            settled = resting and self.loop.elapsed_s > BUSY_S + _QUIET_MIN_S
             if settled and await people.has_spoken() and not await people.retry_parked():
                 return True
         return False
@@ -235,9 +216,41 @@ def the_project() -> Project:
     return load_project(folder)
 
 
-def simulate(plan: Plan, project: Project, dsn: str, conduct: Conduct | None = None) -> Ended:
-    """Run a plan on an empty, migrated database. Raises `Stalled` where everything waits."""
-    with _silence(), stepped_time(plan.seed, dsn) as loop:
+def _vendor(ledger: Ledger, visible_s: float, seed: int, now: Callable[[], float]) -> Any:
+    extra = {"guarantee": ledger.guarantee} if ledger.connector == "bogus" else {}
+    options = SimulatorOptions(settle_s=visible_s, seed=seed, extra=extra)
+    return _VENDORS[ledger.connector](options, now=now)
+
+
+async def _open_app(
+    project: Project, dsn: str, vendors: Mapping[str, Any], name: str
+) -> Application:
+    ready = {
+        system: Ready(f"http://{host_of(system)}", "", dict(vendor.credentials))
+        for system, vendor in vendors.items()
+    }
+    return await Application.open(
+        project, dsn, audit_key=AUDIT_KEY, simulated=ready, application_name=name
+    )
+
+
+async def settle_in(project: Project, dsn: str) -> None:
+    """What every run finds done: the database is accepted, and the project is released."""
+    async with (
+        await Database.connect(dsn, role=None, application_name="owner") as owner,
+        owner.connection() as connection,
+    ):
+        await establish_epoch(connection, accepted_by="simulation")
+    vendors = {each.system: _vendor(each, 0.0, 0, time.monotonic) for each in LEDGERS.values()}
+    async with await _open_app(project, dsn, vendors, "release") as app:
+        await app.release(by="simulation")
+
+
+def simulate(
+    plan: Plan, project: Project, dsn: str, kept: Kept, conduct: Conduct | None = None
+) -> Ended:
+    """Run a plan on a copy of the template. Raises `Stalled` where everything waits."""
+    with _silence(), stepped_time(plan.seed, dsn, kept) as loop:
         world = World(plan, project, loop, dsn, conduct or Conduct())
         world.build()
         with plugged_in(world.lines):

@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 class ReplicaBook:
     """The replicas of one deployment. `serial` moves when one of them is another or newer; `now`
-    is database time of the last look, by which their age counts.
+    is database time of the last look, by which their age counts; `every_s` between two looks.
 
     `entities` are those that the process may read for; a worker reads all.
     """
@@ -40,6 +40,7 @@ class ReplicaBook:
         # The empty one is of no single entity: people, suppliers.
         self._entities = None if entities is None else [*entities, ""]
         self._known: dict[tuple[str, str], Replica] = {}
+        self.every_s = EVERY_S
         self.serial = 0
         self.now = datetime.min.replace(tzinfo=UTC)
 
@@ -88,7 +89,7 @@ class ReplicaBook:
                 else:
                     _log.exception("replicas_not_read")
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), EVERY_S)
+                await asyncio.wait_for(stop.wait(), self.every_s)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 
@@ -72,7 +72,13 @@ def connector_kinds(project: Path | None = None) -> Mapping[str, ConnectorKind]:
     return _Kinds(dict(sorted(loaders.items())))
 
 
-def _shipped() -> Iterator[tuple[str, Callable[[], ModuleType]]]:
+@cache
+def _shipped() -> tuple[tuple[str, Callable[[], ModuleType]], ...]:
+    # What is installed stays so for as long as a process lives.
+    return tuple(_found())
+
+
+def _found() -> Iterator[tuple[str, Callable[[], ModuleType]]]:
     package = importlib.import_module("quaestor.connectors")
     for found in pkgutil.iter_modules(package.__path__):
         if not found.ispkg or found.name in _NOT_VENDORS:
