@@ -80,10 +80,28 @@ def test_probes_move_apart_while_the_trouble_lasts() -> None:
     pauses = []
 
     for _ in range(8):
-        circuit.trouble(0.0, "no connection", wait_s=None, jitter=0.999)
-        pauses.append(round(circuit.probe_at))
+        now = circuit.probe_at
+        circuit.trouble(now, "no connection", wait_s=None, jitter=0.999)
+        pauses.append(round(circuit.probe_at - now))
 
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_calls_that_break_together_are_one_trouble() -> None:
+    circuit = Circuit()
+
+    news = [circuit.trouble(5.0, "no connection", wait_s=None, jitter=0.999) for _ in range(40)]
+
+    assert (sum(news), circuit.failures, round(circuit.probe_at)) == (1, 1, 6)
+
+
+def test_of_several_wishes_of_the_vendor_the_longest_is_obeyed() -> None:
+    circuit = Circuit()
+
+    for wait_s in (2.0, 7.0, None, 3.0):
+        circuit.trouble(10.0, "429", wait_s=wait_s, jitter=0.3)
+
+    assert circuit.probe_at == 17.0
 
 
 def test_the_wish_of_the_vendor_is_obeyed_to_the_second() -> None:

@@ -42,8 +42,9 @@ def system_of(lane: str) -> str:
 class Circuit:
     """One system as this worker sees it. Times are monotonic seconds.
 
-    `failures` counts troubles in a row. While open, one document is let through at `probe_at`;
-    its answer closes the circuit or moves the next probe out, doubling up to `PROBE_MAX_S`.
+    `failures` counts troubles in a row: the one that opened it, and those of probes. While open,
+    one document is let through at `probe_at`; its answer closes the circuit or moves the next
+    probe out, doubling up to `PROBE_MAX_S`.
     """
 
     open: bool = False
@@ -55,6 +56,10 @@ class Circuit:
     def trouble(self, now: float, reason: str, *, wait_s: float | None, jitter: float) -> bool:
         """The system is in trouble; true when that is news. `jitter` is from [0, 1)."""
         news = not self.open
+        if self.open and now < self.probe_at:
+            # Of a call that was under way when the circuit opened, as all of them are at once.
+            self.probe_at = max(self.probe_at, now + (wait_s or 0.0))
+            return False
         self.failures += 1
         backoff = min(PROBE_MAX_S, PROBE_FIRST_S * 2 ** min(self.failures - 1, 10))
         # Full jitter on the upper half, so that many workers do not knock at one instant.
