@@ -27,6 +27,7 @@ from quaestor.console.serving import PREFIX, make_console
 from quaestor.flows.budget_reservation import BUDGET_RESERVATION
 from quaestor.flows.kit.flow import Flow
 from quaestor.flows.requisition_to_order import REQUISITION_TO_ORDER
+from quaestor.gateway.balances import BalanceReader
 from quaestor.gateway.server import Asgi
 from quaestor.gateway.services import Services
 from quaestor.governance.releases import publish, released_files
@@ -304,6 +305,7 @@ async def open_gateway(
         )
         yield Services(
             database=database,
+            balances=BalanceReader(database),
             recorder=Recorder(Subjects(audit_key)),
             flows={flow.name: flow for flow in FLOWS.values()},
             release=project.release().hash,

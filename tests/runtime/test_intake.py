@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from quaestor.runtime.intake import take_in_all
+from quaestor.runtime.intake import take_in_all, take_in_new
 from quaestor.runtime.receiving import Inbound, Taken
 from quaestor.store import Connection
 from tests.support.database import TestDatabase
@@ -52,6 +52,22 @@ async def test_each_of_many_is_told_what_became_of_it_in_their_order(
     assert taken[1].document_id == first[1].document_id
     assert taken[2].document_id == first[0].document_id
     assert taken[3] == Taken(taken[0].document_id, taken[0].correlation_id, "known")
+
+
+async def test_what_must_be_new_leaves_what_is_known_alone(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    (known,) = await _take_all(bench, [_memo("D1")])
+    given = [_memo("D2"), _memo("D1", version=2, text="two"), _memo("D2", version=2)]
+
+    async def work(connection: Connection) -> list[Taken]:
+        return await take_in_new(connection, bench.recorder, MEMO_FLOW, "r1", given)
+
+    taken = await bench.database.run(work)
+
+    assert [each.status for each in taken] == ["accepted", "known", "known"]
+    assert [each.document_id for each in taken[1:]] == [known.document_id, taken[0].document_id]
+    bodies = await bench.database.fetch("select version from quaestor.document_body")
+    assert [row["version"] for row in bodies] == [1, 1]
 
 
 async def test_what_came_in_together_goes_its_way_and_is_recorded_singly(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quaestor.actions.stating import Stated, ask_budgets, left_unasked
-from quaestor.budget.balance import DocumentHolding
+from quaestor.budget.balance import Balance, DocumentHolding
 from quaestor.budget.decide import decide
 from quaestor.budget.effects import BudgetLine, Reserve
 from quaestor.budget.keys import BudgetPolicy, charge
@@ -32,10 +32,11 @@ from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationP
 __all__ = [
     "Reads",
     "ask_budget_source",
-    "check_at_door",
-    "check_budget",
+    "budget_lines",
+    "budget_verdict",
     "check_values",
     "obstacles",
+    "read_balances",
 ]
 
 Reads = Callable[[str, str, tuple[type, ...]], Mapping[type, Any]]
@@ -108,16 +109,10 @@ async def ask_budget_source(
     return await ask_budgets(links, policy, found[0], lines, now=now, within_s=within_s)
 
 
-async def check_budget(
-    connection: Connection,
-    reads: Reads,
-    requisition: Requisition,
-    now: datetime,
-    stated: Stated = (),
-) -> CheckVerdict:
-    """Whether the budget has what the requisition asks for, as the ledger stands and its source
-    stated; true as of the oldest statement.
-    """
+def budget_lines(
+    reads: Reads, requisition: Requisition, now: datetime, stated: Stated = ()
+) -> tuple[BudgetLine, ...] | CheckVerdict:
+    """What is held against the balances; the verdict itself where no balance would change it."""
     if isinstance(stated, Refusal):
         if stated.code in ("budget_unknown", "question_unanswerable"):
             return CheckVerdict("budget", "unknown", None, stated)
@@ -132,9 +127,26 @@ async def check_budget(
     missing = left_unasked(known[BudgetPolicy], lines, stated)
     if missing is not None:
         return CheckVerdict("budget", "unknown", None, missing)
-    rows = await connection.fetch(_BALANCES, sorted({line.node for line in lines}))
+    return lines
+
+
+async def read_balances(connection: Connection, nodes: Iterable[str]) -> dict[str, Balance]:
+    """The balances of these nodes and of all above them."""
+    rows = await connection.fetch(_BALANCES, sorted(set(nodes)))
+    return {row["node"]: balance_of(row) for row in rows}
+
+
+def budget_verdict(
+    lines: tuple[BudgetLine, ...],
+    balances: Mapping[str, Balance],
+    now: datetime,
+    stated: Stated = (),
+) -> CheckVerdict:
+    """Whether the budget has what these lines ask for, as the ledger stands and its source
+    stated; true as of the oldest statement.
+    """
+    assert not isinstance(stated, Refusal)
     effect = Reserve("reservation", lines, stated)
-    balances = {row["node"]: balance_of(row) for row in rows}
     result = decide(balances, DocumentHolding(), effect, as_of=now).result
     as_of = min((each.as_of for each in stated), default=now)
     if isinstance(result, Refused):
@@ -155,20 +167,6 @@ def _charged(
         rates=known[Rates],
         policy=known[BudgetPolicy],
     )
-
-
-async def check_at_door(
-    connection: Connection,
-    reads: Reads,
-    requisition: Requisition,
-    now: datetime,
-    stated: Stated = (),
-) -> list[CheckVerdict]:
-    """Every verdict; the budget is asked only of what is otherwise in order."""
-    verdicts = check_values(reads, requisition, now)
-    if not obstacles(verdicts):
-        verdicts.append(await check_budget(connection, reads, requisition, now, stated))
-    return verdicts
 
 
 def obstacles(verdicts: Iterable[CheckVerdict]) -> list[Refusal]:

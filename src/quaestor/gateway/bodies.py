@@ -37,37 +37,31 @@ def read_json(raw: bytes) -> dict[str, Any]:
         raise Problem("invalid_encoding") from None
     _refuse_depth(text)
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_members,
-            parse_int=_integer,
-            parse_float=_number,
-            parse_constant=_constant,
-        )
+        value = _decoder.decode(text)
     except json.JSONDecodeError as error:
         raise Problem(refuse("invalid_json", at=str(error.pos))) from None
     if not isinstance(value, dict):
         raise Problem(
             "value_invalid", errors=[FaultAt("", "value_invalid", "The body is an object.")]
         )
-    if _NUL.search(canonical(value)):
+    # A NUL, or half of a surrogate pair, can only come as an escape.
+    if "\\u" in text and _NUL.search(canonical(value)):
         raise Problem("invalid_encoding")
     return value
 
 
 def canonical(value: Any) -> bytes:
     """The same bytes for the same value, whatever the order of members or the white space was."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_number_text
-    )
     try:
-        return text.encode("utf-8")
+        return _canonical_encoder.encode(value).encode("utf-8")
     except UnicodeEncodeError:
         # Half of a surrogate pair: no UTF-8 has it, and no database takes it.
         raise Problem("invalid_encoding") from None
 
 
 def _refuse_depth(text: str) -> None:
+    if text.count("{") + text.count("[") <= DEPTH_MAX:
+        return
     depth = 0
     for found in _BRACKETS.finditer(_TEXTS.sub('""', text)):
         depth += 1 if found.group() in "[{" else -1
@@ -112,3 +106,11 @@ def _number_text(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"number:{value.normalize():f}"
     raise TypeError(type(value).__name__)
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
+)
+_canonical_encoder = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_number_text
+)

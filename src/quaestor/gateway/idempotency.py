@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import asyncpg
 import msgspec
 
-from quaestor.gateway.operation import Answer
+from quaestor.gateway.operation import Answer, Call, Operation
 from quaestor.gateway.problems import Problem
+from quaestor.gateway.together import Together
 from quaestor.store import Connection, Database
 
 __all__ = ["RETENTION", "Keeper", "KeyScope", "forget_expired", "read_key"]
@@ -38,28 +40,40 @@ _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")
 _KEY_LENGTH_MAX = 255
 
-_LOCK = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))"
+_LOCK = """
+select place, pg_try_advisory_xact_lock(hashtextextended(name, 0)) as is_ours
+from unnest($1::text[]) with ordinality u(name, place)
+"""
 _FIND = """
-select fingerprint, status, headers, body from quaestor.idempotency
-where client = $1 and route = $2 and key = $3 and scope = $4 and expires_at > quaestor.clock()
+select u.place, i.fingerprint, i.status, i.headers, i.body,
+       i.expires_at <= (select quaestor.clock()) as expired
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
+     u(client, route, key, scope, place)
+join quaestor.idempotency i using (client, route, key, scope)
 """
 _FORGET = """
-delete from quaestor.idempotency
-where client = $1 and route = $2 and key = $3 and scope = $4 and expires_at <= quaestor.clock()
+delete from quaestor.idempotency i
+using unnest($1::text[], $2::text[], $3::text[], $4::text[]) u(client, route, key, scope)
+where (i.client, i.route, i.key, i.scope) = (u.client, u.route, u.key, u.scope)
+  and i.expires_at <= quaestor.clock()
 """
 _KEEP = """
 insert into quaestor.idempotency
     (client, route, key, scope, entity, fingerprint, status, headers, body, completed_at,
      expires_at)
-select $1, $2, $3, $4, $5, $6, $7, $8, $9, now.at, now.at + $10
-from (select quaestor.clock() as at) now
+select u.*, now.at, now.at + $10
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[],
+            $7::smallint[], $8::bytea[], $9::bytea[]) u, (select quaestor.clock() as at) now
 """
 _FORGET_EXPIRED = """
 delete from quaestor.idempotency where ctid = any (array(
     select ctid from quaestor.idempotency where expires_at <= quaestor.clock() limit 1000))
 """
 
-Work = Callable[[Connection], Awaitable[Answer]]
+
+_Columns = tuple[str, str, str, str]
+# Method and template of the path, and the entities of the caller: what one transaction is for.
+_Kind = tuple[str, tuple[str, ...]]
 
 
 class KeyScope(msgspec.Struct, frozen=True):
@@ -75,7 +89,7 @@ class KeyScope(msgspec.Struct, frozen=True):
     fingerprint: bytes
 
     @property
-    def columns(self) -> tuple[str, str, str, str]:
+    def columns(self) -> _Columns:
         """The primary key."""
         return self.client, self.route, self.key, ",".join(self.entities)
 
@@ -94,17 +108,31 @@ def read_key(given: Sequence[str]) -> str:
     return key
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """One request to carry out, unless it was carried out before."""
+
+    scope: KeyScope
+    operation: Operation
+    call: Call
+
+
 class Keeper:
-    """Carries requests out once per key. `wait_s` is how long a twin waits for the first."""
+    """Carries requests out once per key. `wait_s` is how long a twin waits for the first.
+
+    Requests of an operation that is carried out `together` share a transaction with others of the
+    same entities. Each has its own answer; one that is refused takes no other with it.
+    """
 
     def __init__(self, database: Database, *, wait_s: float = 2.0) -> None:
         self._database = database
         self._wait_s = wait_s
         self._at_work = asyncio.Semaphore(_AT_WORK_MAX)
-        self._running: dict[tuple[str, str, str, str], asyncio.Future[tuple[bytes, Answer]]] = {}
+        self._running: dict[_Columns, asyncio.Future[tuple[bytes, Answer]]] = {}
+        self._groups: Together[_Kind, Attempt, Answer | None] = Together(self._carry_out)
 
-    async def once(self, scope: KeyScope, work: Work) -> Answer:
-        """The answer of the one execution; `work` is done in its transaction. Raises `Problem`."""
+    async def once(self, scope: KeyScope, operation: Operation, call: Call) -> Answer:
+        """The answer of the one execution. Raises `Problem`, and what the operation raises."""
+        attempt = Attempt(scope, operation, call)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._wait_s
         while True:
@@ -112,30 +140,42 @@ class Keeper:
             if first is not None:
                 answer = await _answer_of(first, scope, deadline - loop.time())
             else:
-                answer = await self._alone(scope, work)
+                answer = await self._alone(attempt)
             if answer is not None:
                 return answer
             if loop.time() >= deadline:
                 raise Problem("request_in_progress")
             await asyncio.sleep(_POLL_S if first is None else 0)
 
-    async def _alone(self, scope: KeyScope, work: Work) -> Answer | None:
+    async def _alone(self, attempt: Attempt) -> Answer | None:
         """Be the first in this process; `None` while another process is at it."""
+        scope = attempt.scope
+        kind = scope.route, scope.entities
         own: asyncio.Future[tuple[bytes, Answer]] = asyncio.get_running_loop().create_future()
         self._running[scope.columns] = own
-
-        async def attempt(connection: Connection) -> Answer | None:
-            return await _attempt(connection, scope, work)
-
         try:
-            async with self._turn():
-                answer = await self._database.run(attempt, entities=scope.entities)
+            answer: Answer | Exception | None
+            if attempt.operation.together:
+                answer = await self._groups.ask(kind, attempt)
+            else:
+                (answer,) = await self._carry_out(kind, [attempt])
+            if isinstance(answer, Exception):
+                raise answer
             if answer is not None:
                 own.set_result((scope.fingerprint, answer))
             return answer
         finally:
             del self._running[scope.columns]
             own.cancel()
+
+    async def _carry_out(
+        self, kind: _Kind, attempts: Sequence[Attempt]
+    ) -> list[Answer | Exception | None]:
+        async def work(connection: Connection) -> list[Answer | Exception | None]:
+            return await _execute(connection, attempts)
+
+        async with self._turn():
+            return await self._database.run(work, entities=kind[1])
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -164,29 +204,72 @@ async def _answer_of(
     return answer
 
 
-async def _attempt(connection: Connection, scope: KeyScope, work: Work) -> Answer | None:
-    columns = scope.columns
-    if not await connection.fetchval(_LOCK, "\0".join(columns).replace("\0", "\x1f")):
-        return None
-    kept = await connection.fetchrow(_FIND, *columns)
-    if kept is not None:
-        if kept["fingerprint"] != scope.fingerprint:
-            raise Problem("idempotency_key_reused")
-        headers = msgspec.json.decode(kept["headers"], type=dict[str, str])
-        return Answer(kept["status"], msgspec.Raw(kept["body"]), headers)
-    answer = await work(connection)
-    await connection.execute(_FORGET, *columns)
+async def _execute(
+    connection: Connection, attempts: Sequence[Attempt]
+) -> list[Answer | Exception | None]:
+    """Each one's answer, as kept or as made; `None` while another process is at it."""
+    columns = [list(column) for column in zip(*(a.scope.columns for a in attempts), strict=True)]
+    names = ["\x1f".join(attempt.scope.columns) for attempt in attempts]
+    locks = {row["place"]: row["is_ours"] for row in await connection.fetch(_LOCK, names)}
+    # In a statement of its own: what the lock was waited for is seen only from here on.
+    kept = {row["place"]: row for row in await connection.fetch(_FIND, *columns)}
+    answers: list[Answer | Exception | None] = [None] * len(attempts)
+    new: list[int] = []
+    for place, attempt in enumerate(attempts):
+        row = kept.get(place + 1)
+        if not locks[place + 1]:
+            continue
+        if row is None or row["expired"]:
+            new.append(place)
+        else:
+            answers[place] = _replayed(row, attempt.scope)
+    if any(row["expired"] for row in kept.values()):
+        await connection.execute(_FORGET, *columns)
+    made = await _answers(connection, [attempts[place] for place in new])
+    for place, answer in zip(new, made, strict=True):
+        answers[place] = answer
+    done = [
+        (attempts[place].scope, answer)
+        for place, answer in zip(new, made, strict=True)
+        if isinstance(answer, Answer)
+    ]
+    if done:
+        await _keep(connection, done)
+    return answers
+
+
+def _replayed(row: asyncpg.Record, scope: KeyScope) -> Answer | Problem:
+    if row["fingerprint"] != scope.fingerprint:
+        return Problem("idempotency_key_reused")
+    headers = msgspec.json.decode(row["headers"], type=dict[str, str])
+    return Answer(row["status"], msgspec.Raw(row["body"]), headers)
+
+
+async def _answers(
+    connection: Connection, attempts: Sequence[Attempt]
+) -> Sequence[Answer | Exception]:
+    """What the operation of these attempts makes of them."""
+    if not attempts:
+        return []
+    handler, calls = attempts[0].operation.handler, [attempt.call for attempt in attempts]
+    if attempts[0].operation.together:
+        answers: Sequence[Answer | Exception] = await handler(calls, connection)
+        return answers
+    return [await handler(calls[0], connection)]
+
+
+async def _keep(connection: Connection, done: Sequence[tuple[KeyScope, Answer]]) -> None:
+    columns = [list(column) for column in zip(*(scope.columns for scope, _ in done), strict=True)]
     await connection.execute(
         _KEEP,
         *columns,
-        scope.entities[0],
-        scope.fingerprint,
-        answer.status,
-        msgspec.json.encode(answer.headers),
-        answer.encoded,
+        [scope.entities[0] for scope, _ in done],
+        [scope.fingerprint for scope, _ in done],
+        [answer.status for _, answer in done],
+        [msgspec.json.encode(answer.headers) for _, answer in done],
+        [answer.encoded for _, answer in done],
         RETENTION,
     )
-    return answer
 
 
 async def forget_expired(database: Database, entities: Sequence[str]) -> None:

@@ -50,7 +50,11 @@ class Call:
     stated: Stated = ()
 
 
-Handler = Callable[[Call, Any], Awaitable[Answer]]
+Handler = Callable[[Any, Any], Awaitable[Any]]
+"""What answers a `Call`, with a connection where its mode gives one: an `Answer`. Of an operation
+that is carried out `together` it takes several calls, and answers each in its place with an
+`Answer` or with the error that is that call's; the calls are of one set of entities.
+"""
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -66,10 +70,11 @@ class Operation:
     """One method on one path.
 
     `takes` is the type of the body. `keyed` asks for an Idempotency-Key and gives the handler a
-    transaction that changes something, once; otherwise a `read` sees one moment, and `free` brings
-    its own connections. What another system has to state for a keyed operation it `asks` before
-    the transaction begins. `conditional` asks for If-Match. `scopes` are those of which one is
-    enough. `refuses` are the codes it may refuse with beyond those that every operation has.
+    transaction that changes something, once; several calls share it where it is `together`.
+    Otherwise a `read` sees one moment, and `free` brings its own connections. What another system
+    has to state for a keyed operation it `asks` before the transaction begins. `conditional` asks
+    for If-Match. `scopes` are those of which one is enough. `refuses` are the codes it may refuse
+    with beyond those that every operation has.
     """
 
     id: str
@@ -84,6 +89,7 @@ class Operation:
     query: tuple[Query, ...] = ()
     mode: Literal["read", "free"] = "read"
     keyed: bool = False
+    together: bool = False
     conditional: bool = False
     asks: Callable[[Call], Awaitable[Stated]] | None = None
     refuses: tuple[str, ...] = ()

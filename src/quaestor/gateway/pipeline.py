@@ -31,8 +31,8 @@ from quaestor.gateway.shapes import shape
 from quaestor.gateway.webhooks import receive
 from quaestor.model.refusal import refuse
 from quaestor.security.authorization import Forbidden, NotFound, permit
-from quaestor.security.identity import Caller, TokenInvalid, verify
-from quaestor.store import Connection
+from quaestor.security.identity import Caller, TokenInvalid
+from quaestor.security.known_tokens import KnownTokens
 from quaestor.store.errors import CommitOutcomeUnknown, is_storage_trouble
 
 __all__ = ["Pipeline", "new_request_id"]
@@ -51,6 +51,7 @@ class Pipeline:
     def __init__(self, services: Services, admission: Admission) -> None:
         self._services = services
         self._keeper = Keeper(services.database)
+        self._tokens = KnownTokens(services.trusted)
         self._admission = admission
 
     async def carry_out(self, operation: Operation, request: AnyRequest, request_id: str) -> Answer:
@@ -103,22 +104,24 @@ class Pipeline:
         query = _query(operation, request)
         key = read_key(_values(request, b"idempotency-key")) if operation.keyed else ""
         if_match = _if_match(operation, request)
-        body, raw = None, b""
-        if operation.takes is not None:
-            value = read_json(await _body(request))
-            body, raw = shape(value, operation.takes), canonical(value)
+        value = read_json(await _body(request)) if operation.takes is not None else None
+        body = shape(value, operation.takes) if operation.takes is not None else None
         path = {name: str(value) for name, value in request.path_params.items()}
         call = Call(services, caller, request_id, path, query, body, if_match, key)
         if operation.asks is not None and getattr(body, "entity", None) in caller.entities:
             call = replace(call, stated=await operation.asks(call))
         if operation.keyed:
+            raw = b"" if value is None else canonical(value)
             return await self._once(operation, call, request.scope["path"], raw)
+        answer: Answer
         if operation.mode == "free":
-            return await operation.handler(call, None)
+            answer = await operation.handler(call, None)
+            return answer
         async with services.database.transaction(
             isolation="repeatable_read", readonly=True, entities=sorted(caller.entities)
         ) as connection:
-            return await operation.handler(call, connection)
+            answer = await operation.handler(call, connection)
+        return answer
 
     async def _once(self, operation: Operation, call: Call, path: str, raw: bytes) -> Answer:
         caller = call.caller
@@ -130,11 +133,7 @@ class Pipeline:
             entities=tuple(sorted(caller.entities)),
             fingerprint=hashlib.sha256(stated + b"\0" + raw).digest(),
         )
-
-        async def work(connection: Connection) -> Answer:
-            return await operation.handler(call, connection)
-
-        return await self._keeper.once(scope, work)
+        return await self._keeper.once(scope, operation, call)
 
     def _caller(self, request: AnyRequest) -> Caller:
         given = _values(request, b"authorization")
@@ -144,7 +143,7 @@ class Pipeline:
         try:
             if len(given) > 1 or scheme.lower() != "bearer" or not token.isascii():
                 raise TokenInvalid("There is no bearer token.")
-            caller = verify(token.strip(), self._services.trusted, now_s=int(time.time()))
+            caller = self._tokens.verify(token.strip(), now_s=int(time.time()))
         except TokenInvalid as error:
             self._admission.token_failed(request.client.host if request.client else "")
             raise Problem(refuse("token_invalid", reason=str(error))) from error

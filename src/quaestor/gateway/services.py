@@ -10,6 +10,7 @@ import msgspec
 
 from quaestor.connectors.kit.contract import Receives
 from quaestor.flows.kit.flow import Flow
+from quaestor.gateway.balances import BalanceReader
 from quaestor.runtime.inquiring import AnswerLink
 from quaestor.runtime.recording import Recorder
 from quaestor.security.identity import TrustedIssuer
@@ -47,13 +48,14 @@ class Services:
     """One gateway's view of a deployment.
 
     `reads` answers by document type, entity and declared types from the release `release`, to
-    which what comes in is pinned. `database` works as the role `quaestor_gateway`. `cursor_key`
-    signs cursors; every gateway of the deployment has the same. `entities` are all of them,
-    `receivers` those of systems whose webhooks are taken, `asked` the systems that answer
-    questions, by system.
+    which what comes in is pinned. `database` works as the role `quaestor_gateway`, `balances` are
+    read in it. `cursor_key` signs cursors; every gateway of the deployment has the same.
+    `entities` are all of them, `receivers` those of systems whose webhooks are taken, `asked` the
+    systems that answer questions, by system.
     """
 
     database: Database
+    balances: BalanceReader
     recorder: Recorder
     flows: Mapping[str, Flow]
     release: str

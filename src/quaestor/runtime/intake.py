@@ -23,7 +23,7 @@ from quaestor.runtime.recording import Recorder
 from quaestor.runtime.state import SCHEMA_NO, WorkState, encode_state
 from quaestor.store import Connection
 
-__all__ = ["take_in_all"]
+__all__ = ["take_in_all", "take_in_new"]
 
 _NEW = """
 insert into quaestor.document
@@ -48,6 +48,13 @@ insert into quaestor.work
 select u.id, u.entity, $3, $4, $5, $6, $7, $8, '/' || u.entity, $9
 from unnest($1::bigint[], $2::text[]) u(id, entity)
 """
+_WHICH = """
+select d.id, d.correlation_id
+from unnest($1::text[], $2::text[], $3::text[]) with ordinality
+     u(type, source_system, source_id, place)
+left join quaestor.document d using (type, source_system, source_id)
+order by u.place
+"""
 
 _Source = tuple[str, str, str]
 
@@ -64,23 +71,59 @@ async def take_in_all(
     Rows are inserted and locked in the order of their keys, so two that bring the same documents
     cannot dead-lock. What was here before, or comes twice in one go, is taken in singly.
     """
+    taken = await _take_in_first(connection, recorder, flow, release, inbounds)
+    # Known ones are locked, so again in the order of their keys.
+    for place in sorted(range(len(inbounds)), key=lambda place: (_source(inbounds[place]), place)):
+        if place not in taken:
+            taken[place] = await take_in(connection, recorder, flow, release, inbounds[place])
+    return [taken[place] for place in range(len(inbounds))]
+
+
+async def take_in_new(
+    connection: Connection,
+    recorder: Recorder,
+    flow: Flow,
+    release: str,
+    inbounds: Sequence[Inbound],
+) -> list[Taken]:
+    """As `take_in_all` for documents that must be new: what was here before, or comes twice in
+    one go, is `known` or `elsewhere`, whatever its version, and nothing of it is written.
+    """
+    taken = await _take_in_first(connection, recorder, flow, release, inbounds)
+    left = [place for place in range(len(inbounds)) if place not in taken]
+    sources = [_source(inbounds[place]) for place in left]
+    rows = await connection.fetch(_WHICH, *zip(*sources, strict=True)) if left else []
+    for place, row in zip(left, rows, strict=True):
+        seen = row["id"] is not None
+        taken[place] = (
+            Taken(row["id"], row["correlation_id"], "known") if seen else Taken(0, "", "elsewhere")
+        )
+    return [taken[place] for place in range(len(inbounds))]
+
+
+async def _take_in_first(
+    connection: Connection,
+    recorder: Recorder,
+    flow: Flow,
+    release: str,
+    inbounds: Sequence[Inbound],
+) -> dict[int, Taken]:
+    """What became of those that are new, by their places."""
+    if not inbounds:
+        return {}
     first: dict[_Source, int] = {}
     for place, inbound in enumerate(inbounds):
         first.setdefault(_source(inbound), place)
-    chosen = [(inbounds[place], place) for _, place in sorted(first.items())]
+    chosen = [inbounds[place] for _, place in sorted(first.items())]
     taken: dict[int, Taken] = {}
-    cases = await _insert(connection, flow, release, [inbound for inbound, _ in chosen])
+    cases = await _insert(connection, flow, release, chosen)
     for case in cases:
         document = case.document
         place = first[(document.type, document.source_system, document.source_id)]
         taken[place] = Taken(document.id, document.correlation_id, "accepted")
     if cases:
         await recorder.record(connection, cases, cases[0].changed_at)
-    # Known ones are locked, so again in the order of their keys.
-    for place in sorted(range(len(inbounds)), key=lambda place: (_source(inbounds[place]), place)):
-        if place not in taken:
-            taken[place] = await take_in(connection, recorder, flow, release, inbounds[place])
-    return [taken[place] for place in range(len(inbounds))]
+    return taken
 
 
 async def _insert(

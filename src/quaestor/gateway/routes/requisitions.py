@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from quaestor.actions.checking import ask_budget_source
 from quaestor.actions.requisitions import ID_MAX, cancel_requisition, change_requisition
 from quaestor.actions.stating import Stated
-from quaestor.actions.submit import Desk, submit
+from quaestor.actions.submit import Accepted, Desk, Offer, submit_all
 from quaestor.gateway.operation import Answer, Call, Operation
 from quaestor.gateway.problems import Problem
 from quaestor.gateway.shapes import CancelIn, RequisitionIn, requisition_of
@@ -135,12 +136,34 @@ async def _ask_source(call: Call) -> Stated:
     )
 
 
-async def _submit(call: Call, connection: Connection) -> Answer:
-    body: RequisitionIn = call.body
+async def _submit(calls: Sequence[Call], connection: Connection) -> list[Answer | Exception]:
     now = await connection.fetchval(_NOW)
-    requisition = requisition_of(body, now=now, version=body.version or 1)
-    taken = await submit(connection, call.caller, desk_of(call), requisition, call.stated)
-    return _taken(taken.document_id, taken.correlation_id, requisition, "accepted", 201)
+    offers = [
+        Offer(
+            call.caller,
+            requisition_of(call.body, now=now, version=call.body.version or 1),
+            call.stated,
+        )
+        for call in calls
+    ]
+    accepted = await submit_all(connection, desk_of(calls[0]), offers, now)
+    return [
+        one if isinstance(one, Exception) else _accepted(one, offer.requisition.version)
+        for one, offer in zip(accepted, offers, strict=True)
+    ]
+
+
+def _accepted(accepted: Accepted, version: int) -> Answer:
+    return _taken(
+        RequisitionTaken(
+            accepted.document_id,
+            accepted.correlation_id,
+            version,
+            accepted.content_hash,
+            "accepted",
+        ),
+        201,
+    )
 
 
 async def _change(call: Call, connection: Connection) -> Answer:
@@ -161,16 +184,15 @@ async def _change(call: Call, connection: Connection) -> Answer:
         seen=seen_version(call),
         content=content,
     )
-    return _taken(taken.document_id, taken.correlation_id, made[0], taken.status, 202)
-
-
-def _taken(
-    document_id: int, correlation_id: str, requisition: Requisition, said: str, status: int
-) -> Answer:
-    body = RequisitionTaken(
-        document_id, correlation_id, requisition.version, content_hash(requisition), said
+    version, hash_ = made[0].version, content_hash(made[0])
+    return _taken(
+        RequisitionTaken(taken.document_id, taken.correlation_id, version, hash_, taken.status),
+        202,
     )
-    headers = {"Location": f"/v1/requisitions/{document_id}", "ETag": f'"{requisition.version}"'}
+
+
+def _taken(body: RequisitionTaken, status: int) -> Answer:
+    headers = {"Location": f"/v1/requisitions/{body.id}", "ETag": f'"{body.version}"'}
     return Answer(status, body, headers)
 
 
@@ -243,6 +265,7 @@ REQUISITIONS = (
         status=201,
         scopes=(Scope.REQUISITIONS_WRITE,),
         keyed=True,
+        together=True,
         refuses=("duplicate_document", "not_found", *_DOOR),
     ),
     Operation(

@@ -8,7 +8,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from quaestor.actions.checking import ask_budget_source, check_budget, check_values
+from quaestor.actions.checking import (
+    ask_budget_source,
+    budget_lines,
+    budget_verdict,
+    check_values,
+)
 from quaestor.gateway.operation import Answer, Call, Operation
 from quaestor.gateway.shapes import RequisitionIn, requisition_of
 from quaestor.model.refusal import Refusal, refuse
@@ -74,10 +79,12 @@ async def _budget(call: Call, requisition: Requisition, now: datetime) -> CheckV
                 now=now,
                 within_s=services.limits.source_deadline_s,
             )
-            async with services.database.transaction(
-                readonly=True, entities=sorted(call.caller.entities)
-            ) as connection:
-                return await check_budget(connection, services.reads, requisition, now, stated)
+            lines = budget_lines(services.reads, requisition, now, stated)
+            if isinstance(lines, CheckVerdict):
+                return lines
+            nodes = (line.node for line in lines)
+            balances = await services.balances.read(call.caller.entities, nodes)
+            return budget_verdict(lines, balances, now, stated)
     except (StoreError, TimeoutError):
         return CheckVerdict("budget", "unknown", None, _unknown("ledger"))
 
