@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -77,6 +78,26 @@ async def test_an_entity_does_not_wait_behind_the_flood_of_another(database: Tes
 
     last = max(place for place, entity in enumerate(sent) if entity == OTHER_ENTITY)
     assert last < 200
+
+
+async def test_calls_that_a_system_is_slow_to_answer_do_not_stop_the_claims(
+    database: TestDatabase,
+) -> None:
+    erp, all_there = FakeErp(), asyncio.Event()
+
+    async def slow(_: Command) -> None:
+        if erp.at_once == 6:
+            all_there.set()
+        await all_there.wait()
+
+    erp.before = slow
+    bench = await bench_on(database, erp)
+    await bench.take_in(20)
+
+    async with running(bench.engine(slots=6, unrecorded_max=2)):
+        await bench.until({"ordered": 20})
+
+    assert (erp.at_once_max, erp.sends, erp.doubles) == (6, 20, 0)
 
 
 async def test_what_waits_for_a_slot_is_not_overtaken(database: TestDatabase) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import shutil
 import signal
 import tempfile
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quaestor.cli.children import Child, start_child
+from quaestor.cli.descriptors import allow_connections
 from quaestor.cli.identity import Role
 from quaestor.cli.output import Failed, Json, Output, command
 
@@ -158,7 +158,7 @@ async def _pressure(
     from quaestor.bench.pressure import Pressure
     from quaestor.bench.report import pressure_object, pressure_tables
 
-    _open_files_at_most()
+    allow_connections()
     async with (
         _server(folder) as (server, start),
         Pressure(folder, server, start, window_s).open() as pressure,
@@ -169,12 +169,6 @@ async def _pressure(
         output.say("")
         output.say(table)
     output.result(pressure_object(pressed), good=pressed.is_exact)
-
-
-def _open_files_at_most() -> None:
-    """As many as the system allows: each connection is one, here and in what is started."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _soak(folder: Path, seconds: float, past: int, output: Output) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quaestor.cli.descriptors import allow_connections
 from quaestor.cli.output import Failed, Json, Output, command, usage_error
 from quaestor.cli.place import AuditKey, Data, Dsn, Opened, ProjectDir, open_place
 
@@ -55,6 +56,7 @@ def serve(
     from quaestor.project.load import load_project
 
     begin_logging(as_json=log_json)
+    allow_connections()
     if bool(issuer) != (jwks is not None):
         usage_error("--issuer and --jwks belong together")
     with open_place(data, dsn, wait_s=wait_s) as opened:

@@ -35,13 +35,15 @@ _log = structlog.get_logger(__name__)
 class EngineOptions:
     """Limits of one worker. Times in seconds.
 
-    `batch_max` documents per claim that need no slot yet, `in_flight_max` calls at once over all
-    systems; a claim that found nothing is followed by the next after `idle_min_s`, doubling up
-    to `idle_max_s`. `shutdown_s` is what a stop may take for calls under way to come back.
+    `batch_max` documents per claim that need no slot yet. With `unrecorded_max` answers that wait
+    for their commit nothing more is claimed; calls under way do not count, as each has a slot of
+    its system, and a slow one holds up no other. A claim that found nothing is followed by the
+    next after `idle_min_s`, doubling up to `idle_max_s`. `shutdown_s` is what a stop may take for
+    calls under way to come back.
     """
 
     batch_max: int = 80
-    in_flight_max: int = 400
+    unrecorded_max: int = 400
     idle_min_s: float = 0.005
     idle_max_s: float = 0.25
     shutdown_s: float = 10.0
@@ -125,7 +127,7 @@ class Engine:
         while not self._stopping.is_set():
             taken = 0
             try:
-                if self.advance.gate.is_open and len(self._in_flight) < self.options.in_flight_max:
+                if self.advance.gate.is_open and self._room() > 0:
                     taken = await self._claim()
             except Exception as error:  # noqa: BLE001 - the documents own it, not the worker
                 if is_storage_trouble(error):
@@ -206,12 +208,15 @@ class Engine:
         return len(kept)
 
     def _shares(self, now: float) -> dict[str, int]:
-        room = self.options.in_flight_max - len(self._in_flight)
-        room = max(1, min(self.options.batch_max, room))
+        room = max(1, min(self.options.batch_max, self._room()))
         lanes = self.advance.lanes.shares(now, room=room)
         # What has no lane that we know is seen all the same: it is refused by name.
         lanes[NO_SYSTEM] = room
         return lanes
+
+    def _room(self) -> int:
+        """How many more answers may wait for their commit."""
+        return self.options.unrecorded_max - len(self._in_flight) + self.advance.lanes.taken()
 
     # --- calling --------------------------------------------------------------------------------
 
