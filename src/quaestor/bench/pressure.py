@@ -211,7 +211,7 @@ class Pressure:
         """The other entity's p99: beside a busy entity, and beside one that floods."""
         async with self.other_ledger():
             busy = self._load(ENTITY, _BUSY_IN_FLIGHT)
-            lasting_s = self.window_s + 2 * _WARM_S
+            lasting_s = self._p99_window_s + 2 * _WARM_S
             window, without = await asyncio.gather(busy.drive(0.0, lasting_s), self._p99_of_other())
             flood = self._load(ENTITY, _BUSY_IN_FLIGHT)
             await flood.burst(int(max(500, _AHEAD_PER_S * self.window_s)))
@@ -290,8 +290,14 @@ class Pressure:
                 left[entity] -= group
         return taken
 
+    @property
+    def _p99_window_s(self) -> float:
+        """Twice the others: of a hundred flows a p99 is one flow."""
+        return 2 * self.window_s
+
     async def _p99_of_other(self) -> float:
-        window = await self._load(OTHER_ENTITY, _OTHERS_IN_FLIGHT).drive(_WARM_S, self.window_s)
+        load = self._load(OTHER_ENTITY, _OTHERS_IN_FLIGHT)
+        window = await load.drive(_WARM_S, self._p99_window_s)
         return percentile(window.latencies_ms, 99)
 
     async def _rate_of_entity(self) -> float:
