@@ -16,6 +16,7 @@ from quaestor.bench.load import percentile
 from quaestor.bench.overload import Overload
 from quaestor.bench.pressed import Burst, Pressed
 from quaestor.bench.run import Measured
+from quaestor.bench.scenario import LATENCY_MS, NODES, Carried, Live
 from quaestor.bench.soak import Round
 from quaestor.bench.spending import Spending
 
@@ -27,6 +28,8 @@ __all__ = [
     "growth_table",
     "pressure_object",
     "pressure_tables",
+    "scenario_object",
+    "scenario_table",
     "soak_drift",
     "soak_table",
 ]
@@ -222,6 +225,31 @@ def _beside_sustained(found: Overload) -> str:
 
 def _median(values: Iterable[float]) -> float:
     return round(statistics.median(values), 3)
+
+
+def scenario_object(live: Live, carried: Carried) -> dict[str, Any]:
+    """The figures by their names; good where every requisition is one order."""
+    return {"ok": carried.is_exact, **structs.asdict(live), **structs.asdict(carried)}
+
+
+def scenario_table(live: Live, carried: Carried) -> Table:
+    """Both with simulators that answer after `LATENCY_MS`; no bar holds for the second."""
+    table = _table(f"simulators at {LATENCY_MS} ms", "a second", "p50 ms", "p99 ms", "")
+    table.add_row(
+        "validations, planning asked live",
+        f"{live.validation_live_rps:.0f}",
+        f"{live.validation_live_p50_ms:.0f}",
+        f"{live.validation_live_p99_ms:.0f}",
+        f"{live.validation_live_count} of {len(NODES)} budgets each",
+    )
+    table.add_row(
+        "flows, Coupa to Coupa",
+        f"{carried.scenario_flows_per_s:.1f}",
+        f"{carried.scenario_p50_s * 1000:.0f}",
+        f"{carried.scenario_p99_s * 1000:.0f}",
+        f"{carried.scenario_orders} orders of {carried.scenario_requisitions} requisitions",
+    )
+    return table
 
 
 def soak_table(found: Sequence[Round]) -> Table:

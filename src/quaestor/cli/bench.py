@@ -62,6 +62,10 @@ def bench(
         int,
         typer.Option(min=0, help="With --soak: documents done before the second round."),
     ] = 0,
+    scenario: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead: so many through Coupa, planning, Workday and SAP."),
+    ] = None,
     directory: Annotated[
         Path | None,
         typer.Option(help="Where the databases of the run lie; a temporary directory else."),
@@ -82,6 +86,8 @@ def bench(
             uvloop.run(_pressure(folder, burst, pairs, seconds / 4, flood_s, output))
         elif soak:
             uvloop.run(_soak(folder, soak, past, output))
+        elif scenario:
+            uvloop.run(_scenario(folder, scenario, seconds, output))
         else:
             uvloop.run(_bench(folder, plan, output))
 
@@ -185,6 +191,33 @@ async def _soak(folder: Path, seconds: float, past: int, output: Output) -> None
     output.result({"ok": True, "soak": found, "drift": soak_drift(found)})
 
 
+async def _scenario(folder: Path, count: int, live_s: float, output: Output) -> None:
+    from quaestor.bench.load import BenchFailed
+    from quaestor.bench.report import scenario_object, scenario_table
+    from quaestor.cli.bench_scenario import run_scenario
+    from quaestor.cli.demo.command import example_project
+    from quaestor.cli.logs import log_warnings
+
+    log_warnings()
+    _end_at_signals()
+    try:
+        live, carried = await run_scenario(folder, example_project(), count, live_s)
+    except BenchFailed as error:
+        raise Failed(f"Nothing can be said: {error}.", code="bench_failed") from error
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    output.say(scenario_table(live, carried))
+    output.result(scenario_object(live, carried), good=carried.is_exact)
+
+
+def _end_at_signals() -> None:
+    """Signals end what runs inside."""
+    loop, running = asyncio.get_running_loop(), asyncio.current_task()
+    assert running is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, running.cancel)
+
+
 @asynccontextmanager
 async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, Start]]:
     """A server below the folder, and how processes are started beside it.
@@ -196,10 +229,7 @@ async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, Start]]:
     from quaestor.store.embedded import EmbeddedServer
 
     log_warnings()
-    loop, running = asyncio.get_running_loop(), asyncio.current_task()
-    assert running is not None
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, running.cancel)
+    _end_at_signals()
 
     async def start(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
         role = _ROLES.get(arguments[0], "simulator")

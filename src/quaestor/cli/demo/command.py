@@ -11,7 +11,7 @@ import typer
 
 from quaestor.cli.output import Failed, Json, Output, command
 
-__all__ = ["demo"]
+__all__ = ["demo", "example_project"]
 
 _HERE = Path(__file__).resolve()
 
@@ -41,12 +41,13 @@ def demo(
 
     stays = not (once or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
     output = Output(as_json=as_json)
-    session = Session(_project_folder(project), data, output, keeps=keep, stays=stays)
+    session = Session(example_project(project), data, output, keeps=keep, stays=stays)
     asyncio.run(session.run())
     output.result(session.result, good=session.result["ok"])
 
 
-def _project_folder(given: Path | None) -> Path:
+def example_project(given: Path | None = None) -> Path:
+    """The project that is shown: the given one, or the shipped example."""
     if given is not None:
         return given
     for above in _HERE.parents:

@@ -1,0 +1,38 @@
+"""The whole scenario through all simulators, measured in small."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+COMMAND = ("bench", "--scenario", "3", "--seconds", "2", "--json")
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+def test_what_goes_through_all_simulators_is_ordered_once_and_validated_live(
+    session_place: Path,
+) -> None:
+    directory = session_place / "scenario"
+    directory.mkdir(mode=0o711)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "quaestor", *COMMAND, "--directory", str(directory)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    said = msgspec.json.decode(ended.stdout)
+    assert said["scenario_requisitions"] == said["scenario_ordered"] == said["scenario_orders"] == 3
+    assert said["scenario_references"] == 3
+    assert said["validation_live_count"] == 50
+    # Both budgets are asked about at the same time, and neither is passed over.
+    assert 150 < said["validation_live_p50_ms"] < 300
+    assert list(directory.iterdir()) == []
