@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from quaestor.connectors.kit.attempt import Attempt, Exchange, open_attempt
 from quaestor.connectors.kit.contract import (
     Absent,
     AlreadyExists,
@@ -31,6 +32,8 @@ from tests.connectors.workday_requisitions import (
 from tests.support.builders import a_line
 
 NUMBER = KEY[:26]
+# The requisition, and the steps of its process.
+ANSWERS_OF_A_DECISION = 2
 
 
 def a_cancellation(number: str = NUMBER) -> Command:
@@ -257,6 +260,27 @@ async def test_what_is_rescinded_on_its_day_is_another_event() -> None:
     assert [item.source_id for item in (*first, *second)] == [NUMBER, NUMBER]
     assert first[0].event_id != second[0].event_id
     assert third == []
+
+
+async def test_a_page_of_decisions_ends_where_its_time_does() -> None:
+    class Short(list[Exchange]):
+        """Time is over before the second request about the second decision."""
+
+        def append(self, exchange: Exchange) -> None:
+            super().append(exchange)
+            if len(self) == 2 + ANSWERS_OF_A_DECISION:
+                attempt.send_before = 0.0
+
+    attempt = Attempt(send_before=float("inf"), total_timeout_s=5.0, exchanges=Short())
+    async with a_tenant(routing={"steps": []}) as tenant:
+        for letter in "bcd":
+            await tenant.submit(a_submission(key=letter * len(KEY)))
+        with open_attempt(attempt):
+            page = await tenant.connector.pull("decisions", None)
+        rest, _ = await drained(tenant.connector, "decisions", page.cursor)
+
+    assert (len(page.items), page.more) == (1, True)
+    assert len({item.source_id for item in (*page.items, *rest)}) == 3
 
 
 async def test_decisions_need_the_person_who_submits() -> None:

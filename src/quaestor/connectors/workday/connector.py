@@ -7,7 +7,7 @@ A person's own acts are in `person.py`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from lxml import etree
 from msgspec.structs import replace
 
 from quaestor.connectors.kit.contract import (
+    DEADLINE_PASSED,
     Absent,
     AlreadyExists,
     Ambiguous,
@@ -211,8 +212,8 @@ class WorkdayConnector:
         events = await self._client.ended_events(day)
         events.sort(key=lambda event: (str(event["completedDate"]), str(event["id"])))
         fresh = [event for event in events if _mark(event) not in cursor.seen]
-        batch = fresh[: self._config.items_max]
-        items = [await self._decision(event) for event in batch]
+        items = await self._in_time(fresh[: self._config.items_max])
+        batch = fresh[: len(items)]
         seen = (*cursor.seen, *(_mark(event) for event in batch))
         more = len(fresh) > len(batch)
         if not more and events:
@@ -221,6 +222,19 @@ class WorkdayConnector:
             seen = tuple(mark for mark in seen if mark in kept)
         moved = msgspec.json.encode(_Cursor(day, seen)).decode()
         return Page(tuple(item for item in items if item is not None), moved, more)
+
+    async def _in_time(self, events: Sequence[Mapping[str, Any]]) -> list[Delivered | None]:
+        """The items of these, or of as many of them as there is time for: each is several
+        requests, and a page that could never be read to its end would be begun for ever."""
+        items: list[Delivered | None] = []
+        for event in events:
+            try:
+                items.append(await self._decision(event))
+            except Transient as error:
+                if error.code != DEADLINE_PASSED or not items:
+                    raise
+                break
+        return items
 
     async def _decision(self, event: Mapping[str, Any]) -> Delivered | None:
         """The item of one process; `None` where it is about no requisition of ours."""
