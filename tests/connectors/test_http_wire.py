@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 
-import aiohttp
 import pytest
 import uvloop
 
@@ -134,17 +133,6 @@ async def test_a_dead_kept_alive_connection_never_makes_the_client_send_again(
         assert server.methods() == ["GET", request_.method]
         assert server.connections == 1
         assert isinstance(error, Ambiguous if request_.commits else Transient)
-
-
-async def test_without_the_wire_the_client_would_have_sent_a_delete_again() -> None:
-    async with RawServer(second_request_ends_the_connection) as server:
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"{server.url}/warm") as reply:
-                await reply.read()
-            with pytest.raises(aiohttp.ServerDisconnectedError):
-                await session.delete(f"{server.url}/orders/1")
-
-        assert server.methods() == ["GET", "DELETE", "DELETE"]
 
 
 async def test_redirects_are_not_followed() -> None:
@@ -293,7 +281,6 @@ async def points_of_a_large_create() -> tuple[list[str], list[str], list[str]]:
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 def test_after_send_is_passed_when_the_last_byte_left_and_before_the_answer(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
@@ -320,7 +307,6 @@ def received_by_a_thread(listener: socket.socket, received: bytearray) -> None:
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 @pytest.mark.parametrize("size", [10, 12_000_000])
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 def test_at_after_send_the_bytes_have_left_the_process(
     loop: Callable[[], asyncio.AbstractEventLoop], size: int
 ) -> None:

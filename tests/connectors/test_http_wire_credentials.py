@@ -139,8 +139,16 @@ async def test_an_exchange_without_an_answer_is_recorded_with_where_it_broke() -
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://erp.example", "erp.example", "https://user:secret@erp.example", "https://"]
+    "url",
+    [
+        "ftp://erp.example",
+        "erp.example",
+        "https://user:secret@erp.example",
+        "https://",
+        "https://erp.example/ä",
+        "https://erp.example/a b",
+    ],
 )
-def test_an_address_with_credentials_or_without_a_host_is_refused(url: str) -> None:
+def test_an_address_that_is_none_or_has_credentials_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         HttpWire(url)

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import aiohttp
 import msgspec
 
 from quaestor.connectors.kit.attempt import current_attempt
-from quaestor.connectors.kit.classify import Answer
+from quaestor.connectors.kit.classify import Answer, Broke
 from quaestor.connectors.kit.simulated import SimAnswer, SimRequest, Simulated
 from quaestor.connectors.kit.wires.http import HttpRequest, HttpWire
+from quaestor.connectors.kit.wires.http1 import Broken
 
 __all__ = ["FAULTS", "Line", "Sent", "Weather", "host_of", "plugged_in"]
 
@@ -121,7 +121,7 @@ class Line:
     async def carry(
         self, request: HttpRequest, headers: tuple[tuple[str, str], ...], open_gate: Any
     ) -> SimAnswer:
-        """Carry one request there and its answer back; raises what aiohttp would."""
+        """Carry one request there and its answer back; raises what the client would."""
         asker = self.asker()
         if asker is not None:
             await asker.thawed()
@@ -143,8 +143,7 @@ class Line:
         draw = random.Random(f"{self.seed}/{self.system}/{subject}/{request.method}/{nth}")
         sent.fault = self._fault(draw, request.commits)
         if sent.fault == "refused":
-            nowhere: Any = None
-            raise aiohttp.ClientConnectorError(nowhere, ConnectionRefusedError())
+            raise Broken(Broke.CONNECT, "ConnectionRefusedError")
         open_gate()
         sent.left = True
         answer = await self._carried(sent, request, headers, draw)
@@ -253,7 +252,7 @@ def plugged_in(lines: Mapping[str, Line]) -> Iterator[None]:
     async def carried(
         wire: HttpWire, request: HttpRequest, headers: tuple[tuple[str, str], ...], ticket: Any
     ) -> Answer:
-        host = urlsplit(wire._base).hostname or ""
+        host = wire._origin.host or ""
         line = lines[host.removesuffix(".simulated")]
         async with asyncio.timeout(wire._timeout_s()):
             answer = await line.carry(request, headers, ticket.open_gate)

@@ -47,6 +47,10 @@ class Auth(Protocol):
         """How much longer than a request of its own the headers may take, in seconds."""
         ...
 
+    def at_hand(self) -> Mapping[str, str] | None:
+        """The headers, where nothing has to be waited for."""
+        ...
+
     async def headers(self, *, renew: bool = False) -> Mapping[str, str]: ...
 
     def secrets(self) -> tuple[str, ...]: ...
@@ -58,8 +62,11 @@ class NoAuth:
     renewable = False
     patience_s = 0.0
 
-    async def headers(self, *, renew: bool = False) -> Mapping[str, str]:
+    def at_hand(self) -> Mapping[str, str]:
         return {}
+
+    async def headers(self, *, renew: bool = False) -> Mapping[str, str]:
+        return self.at_hand()
 
     def secrets(self) -> tuple[str, ...]:
         return ()
@@ -76,8 +83,11 @@ class BasicAuth:
         pair = f"{user}:{password.reveal()}".encode()
         self._encoded = Secret(base64.b64encode(pair).decode())
 
-    async def headers(self, *, renew: bool = False) -> Mapping[str, str]:
+    def at_hand(self) -> Mapping[str, str]:
         return {"Authorization": f"Basic {self._encoded.reveal()}"}
+
+    async def headers(self, *, renew: bool = False) -> Mapping[str, str]:
+        return self.at_hand()
 
     def secrets(self) -> tuple[str, ...]:
         return (self._password.reveal(), self._encoded.reveal())
@@ -93,6 +103,9 @@ class BearerAuth:
         self._provider = provider
         # Two generations: a late answer may still quote the token before the last one.
         self._seen: tuple[str, ...] = ()
+
+    def at_hand(self) -> None:
+        return None
 
     async def headers(self, *, renew: bool = False) -> Mapping[str, str]:
         token = (await self._provider(renew)).reveal()
@@ -153,6 +166,12 @@ class ClientCredentialsAuth:
         self._shown: tuple[str, ...] = ()
         self._seen: tuple[str, ...] = ()
 
+    def at_hand(self) -> Mapping[str, str] | None:
+        held, now = self._held, self._now()
+        if held is None or held.ends_at <= now or held.usable_at > now:
+            return None
+        return self._given(held)
+
     async def headers(self, *, renew: bool = False) -> Mapping[str, str]:
         """Raises `Transient` where no token is given, or none may be used in time."""
         task = asyncio.current_task()
@@ -162,7 +181,10 @@ class ClientCredentialsAuth:
             # Another request may have met the same refusal before, and renewed already.
             if refused is None or refused is held.token:
                 self._held = None
-        held = await self._token()
+        return self._given(await self._token())
+
+    def _given(self, held: _Held) -> Mapping[str, str]:
+        task = asyncio.current_task()
         if task is not None:
             self._used[task] = held.token
         return {"Authorization": f"Bearer {held.token.reveal()}"}

@@ -31,7 +31,7 @@ def masked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str],
 
 def scrubbed(body: bytes, secrets: Sequence[str], bytes_max: int) -> bytes:
     """At most `bytes_max` of the body, with each known secret masked wherever it stands."""
-    for secret in sorted(secrets, key=len, reverse=True):
+    for secret in sorted(secrets, key=len, reverse=True) if body else ():
         needle = secret.encode()
         if len(secret) >= SECRET_CHARS_MIN and needle in body:
             body = body.replace(needle, MASK.encode())

@@ -1,8 +1,8 @@
-"""HTTP over aiohttp: one wire per system, each request sent at most once.
+"""HTTP: one wire per system, each request sent at most once.
 
-aiohttp sends an idempotent request again by itself when a kept-alive connection turns out dead.
-Here nothing is ever sent twice unless the connector says so: a middleware turns that error into
-one that aiohttp does not retry. Redirects are not followed, cookies are the connector's own.
+Nothing is ever sent twice unless the connector says so, not even where a kept-alive connection
+turns out dead. Redirects are not followed, cookies are the connector's own. Here stands the policy
+(credentials, pace, deadline, recording, classification); `connections.py` carries the bytes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
-from aiohttp import payload
-from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from quaestor.connectors.kit.attempt import Attempt, Exchange, current_attempt
@@ -31,6 +28,8 @@ from quaestor.connectors.kit.classify import (
 from quaestor.connectors.kit.contract import NotKnown, Transient
 from quaestor.connectors.kit.pace import Pace, TurnTooLate
 from quaestor.connectors.kit.redact import masked_headers, safe_text, scrubbed
+from quaestor.connectors.kit.wires.connections import Connections
+from quaestor.connectors.kit.wires.http1 import AnswerReader, Broken, request_bytes
 from quaestor.store.guard import assert_outside_transaction
 
 __all__ = ["HttpRequest", "HttpWire"]
@@ -53,14 +52,6 @@ class HttpRequest(msgspec.Struct, frozen=True):
     commits: bool = False
 
 
-class _NotAgain(aiohttp.ClientError):
-    """Hides a dead kept-alive connection from aiohttp's own retry."""
-
-
-class _TooLarge(Exception):
-    """The answer passed the limit."""
-
-
 class _Late(Exception):
     """The deadline passed before the first byte."""
 
@@ -80,48 +71,13 @@ class _Ticket:
             raise _Late
         self.sent = True
 
+    def flushed(self) -> None:
+        """The last byte has left."""
+        self.passed("after_send")
+
     def passed(self, point: str) -> None:
         if self.attempt is not None:
             self.attempt.passed(point)
-
-
-class _GatedBody(payload.BytesPayload):
-    """A body whose first byte passes the gate.
-
-    aiohttp holds the headers back until the body's first chunk, so that the gate stands before
-    the very first byte on the connection; a test proves it for the locked version.
-    """
-
-    def __init__(self, body: bytes, ticket: _Ticket) -> None:
-        super().__init__(body)
-        self._ticket = ticket
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        self._ticket.open_gate()
-        await super().write_with_length(writer, content_length)
-        await _flushed(writer)
-        self._ticket.passed("after_send")
-
-
-async def _flushed(writer: AbstractStreamWriter) -> None:
-    """Wait until the transport holds nothing back any more."""
-    transport = writer.transport
-    if transport is not None and transport.get_write_buffer_size() > 0:
-        transport.set_write_buffer_limits(high=0)
-        await writer.drain()
-
-
-async def _once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _NotAgain from error
 
 
 class HttpWire:
@@ -146,8 +102,11 @@ class HttpWire:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise ValueError("base_url must be http(s)://host[:port][/path] without credentials")
-        self._base = base_url.rstrip("/")
+        if not parts.path.isascii() or " " in parts.path:
+            raise ValueError("the path of base_url must be percent-encoded")
         self._base_path = parts.path.rstrip("/")
+        self._origin = URL(base_url).origin()
+        self._host = self._origin.host_port_subcomponent or ""
         self._auth: Auth = auth or NoAuth()
         self._slots = slots
         self._total_timeout_s = total_timeout_s
@@ -155,7 +114,7 @@ class HttpWire:
         self._answer_bytes_max = answer_bytes_max
         self._tls = tls
         self._pace = pace
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
 
     @property
     def slots(self) -> int:
@@ -173,9 +132,9 @@ class HttpWire:
 
     async def close(self) -> None:
         """Close all connections. The wire may be used again afterwards."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            await connections.close()
 
     async def exchange(self, request: HttpRequest, hear: Hearing) -> Answer:
         """Send once, and once more only where a fresh token may be accepted.
@@ -228,6 +187,9 @@ class HttpWire:
         raise late
 
     async def _credentials(self, renew: bool) -> tuple[tuple[str, str], ...]:
+        at_hand = None if renew else self._auth.at_hand()
+        if at_hand is not None:
+            return tuple(at_hand.items())
         try:
             async with asyncio.timeout(self._timeout_s() + self._auth.patience_s):
                 return tuple((await self._auth.headers(renew=renew)).items())
@@ -244,50 +206,26 @@ class HttpWire:
     async def _carried(
         self, request: HttpRequest, headers: tuple[tuple[str, str], ...], ticket: _Ticket
     ) -> Answer:
-        body: payload.Payload | None = None
-        if request.commits or request.body:
-            body = _GatedBody(request.body, ticket)
-        else:
-            ticket.open_gate()
-        async with asyncio.timeout(self._timeout_s()):
-            async with self._opened().request(
-                request.method,
-                URL(self._base + request.target, encoded=True),
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-            ) as response:
-                received = await self._read(response)
-                raw = tuple(
-                    (k.decode("latin-1"), v.decode("latin-1")) for k, v in response.raw_headers
-                )
-                return Answer(response.status, raw, received)
+        target = self._base_path + request.target
+        if not target.startswith("/"):
+            target = f"/{target}"
+        return await self._opened().carry(
+            request_bytes(request.method, self._host, target, headers, request.body),
+            AnswerReader(request.method, self._answer_bytes_max),
+            gate=ticket.open_gate,
+            flushed=ticket.flushed if request.commits else _nothing,
+            timeout_s=self._timeout_s(),
+        )
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=2 * self._slots + 4,
-                    ttl_dns_cache=60,
-                    ssl=self._tls if self._tls is not None else True,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept-Encoding": "identity", "User-Agent": "quaestor"},
-                timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s),
-                middlewares=(_once,),
-                trust_env=False,
+    def _opened(self) -> Connections:
+        if self._connections is None:
+            self._connections = Connections(
+                self._origin,
+                most=2 * self._slots + 4,
+                connect_timeout_s=self._connect_timeout_s,
+                tls=self._tls,
             )
-        return self._session
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > self._answer_bytes_max:
-                raise _TooLarge
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return self._connections
 
     def _record(
         self,
@@ -324,28 +262,17 @@ def _heard(hear: Hearing, answer: Answer) -> Voice:
 
 
 def _break_of(error: Exception, sent: bool) -> Break:
-    """Which row of the table an error of the client belongs to. Its own text is not used."""
-    name = type(error).__name__
-    if isinstance(error, _Late) or isinstance(error.__cause__, _Late):
+    """Which row of the table an error belongs to. Its own text is not used."""
+    if isinstance(error, _Late):
         return Break(Broke.DEADLINE, False)
-    if isinstance(error, _TooLarge):
-        return Break(Broke.TOO_LARGE, sent)
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Break(Broke.CONNECT_TIMEOUT, False)
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorDNSError):
-        return Break(Broke.CONNECT, False, name)
+    if isinstance(error, Broken):
+        return Break(error.where, sent, error.detail)
     if isinstance(error, TimeoutError):
         return Break(Broke.TIMEOUT if sent else Broke.CONNECT_TIMEOUT, sent)
-    if isinstance(error, _NotAgain):
-        cause = error.__cause__
-        where = (
-            Broke.DISCONNECTED
-            if isinstance(cause, aiohttp.ServerDisconnectedError)
-            else Broke.RESET
-        )
-        return Break(where, sent)
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return Break(Broke.TRUNCATED, sent)
-    if isinstance(error, aiohttp.ClientOSError | ConnectionError):
+    if isinstance(error, OSError):
         return Break(Broke.RESET, sent)
-    return Break(Broke.UNFORESEEN, sent, name)
+    return Break(Broke.UNFORESEEN, sent, type(error).__name__)
+
+
+def _nothing() -> None:
+    """No point is passed."""
