@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -88,9 +89,9 @@ def run_seeds(seeds: Iterable[int], *, jobs: int) -> Iterator[Verdict]:
     with _interruptible() as interrupted:
         lines: list[Connection] = []
         children = []
-        for _ in range(jobs):
+        for number in range(jobs):
             ours, theirs = processes.Pipe()
-            child = processes.Process(target=_serve, args=(theirs,))
+            child = processes.Process(target=_serve, args=(theirs, _place(number, jobs)))
             child.start()
             theirs.close()
             children.append(child)
@@ -113,9 +114,21 @@ def _deal(line: Connection, left: Iterator[int], interrupted: list[int]) -> bool
     return seed is not None
 
 
-def _serve(line: Connection) -> None:
+def _place(number: int, jobs: int) -> frozenset[int]:
+    """The processors of this process: one of its own, where there are as many jobs as those.
+
+    A simulation and its server take turns, so one processor is enough for both, and to change
+    from one to another with each statement would cost a fifth more.
+    """
+    ours = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return frozenset({ours[number]} if jobs == len(ours) else ours)
+
+
+def _serve(line: Connection, place: frozenset[int]) -> None:
     for interruption in _INTERRUPTIONS:
         signal.signal(interruption, signal.SIG_IGN)
+    if place:
+        os.sched_setaffinity(0, place)
     with serving() as server:
         while (seed := line.recv()) is not None:
             line.send_bytes(msgspec.json.encode(run_seed(server, seed)))

@@ -32,6 +32,7 @@ _SETTINGS = {
     "jit": "off",
     # A simulation may stand still at any moment, also in the middle of a connection.
     "authentication_timeout": "600s",
+    # One plan for all executions: which of them is better now is judged by costs and chances.
     "plan_cache_mode": "force_generic_plan",
 }
 
