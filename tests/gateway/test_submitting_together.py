@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from tests.support.database import TestDatabase
 from tests.support.gateway import Gateway, Said, a_body, gateway_on, until
 
@@ -90,8 +92,12 @@ async def test_what_the_database_refuses_takes_no_other_with_it(database: TestDa
         async with owner.transaction() as connection:
             await connection.execute("alter table quaestor.document add check (source_id <> 'R-2')")
 
-        said = await at_once(database, gateway, [(f"k{n}", a_body(f"R-{n}")) for n in range(1, 4)])
+        # A default log draws a traceback for so long that transactions end meanwhile.
+        with capture_logs():
+            said = await at_once(
+                database, gateway, [(f"k{n}", a_body(f"R-{n}")) for n in range(1, 4)]
+            )
 
-    assert [one.status for one in said] == [201, 500, 201]
+    assert [one.code for one in said] == [(201, ""), (500, "unforeseen"), (201, "")]
     stored = [row["source_id"] for row in await owner.fetch(DOCUMENTS)]
     assert stored == ["R-0", "R-1", "R-3"]

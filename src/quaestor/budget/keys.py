@@ -23,7 +23,7 @@ from quaestor.model.entity import Entity
 from quaestor.model.rates import Rates
 from quaestor.model.refusal import Refusal, refuse
 
-__all__ = ["BudgetPolicy", "charge", "node_of"]
+__all__ = ["BudgetPolicy", "charge"]
 
 
 class BudgetPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,24 +37,6 @@ class BudgetPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by_account: bool = True
     budget_accounts: Mapping[str, str] = {}
     source: BudgetSource | None = None
-
-
-def node_of(
-    coding: Coding, *, entity: Entity, calendar: Calendar, on: date, policy: BudgetPolicy
-) -> str | Refusal:
-    """The budget key of one coding; `budget_not_found` where the day or a code is missing."""
-    year = calendar.fiscal_year(on)
-    if year is None:
-        return refuse("budget_not_found", entity=entity.id, on=on.isoformat())
-    account = policy.budget_accounts.get(coding.gl_account, coding.gl_account)
-    if not coding.cost_center or (policy.by_account and not account):
-        return refuse(
-            "budget_not_found",
-            entity=entity.id,
-            cost_center=coding.cost_center,
-            account=coding.gl_account,
-        )
-    return node_key(entity.id, year, coding.cost_center, account if policy.by_account else None)
 
 
 def charge(
@@ -74,8 +56,9 @@ def charge(
     Refuses with `budget_not_found` or `fx_rate_missing`, the first in the order of the splits.
     """
     amounts: dict[str, Decimal] = {}
+    year = calendar.fiscal_year(on)
     for split in splits:
-        node = node_of(split.coding, entity=entity, calendar=calendar, on=on, policy=policy)
+        node = _node(split.coding, entity, year, on, policy)
         if isinstance(node, Refusal):
             return node
         amount = rates.convert(split.amount, currency, entity.base_currency, on)
@@ -85,3 +68,20 @@ def charge(
             )
         amounts[node] = amounts.get(node, Decimal(0)) + amount
     return as_lines(amounts)
+
+
+def _node(
+    coding: Coding, entity: Entity, year: int | None, on: date, policy: BudgetPolicy
+) -> str | Refusal:
+    """The budget key of one coding; `budget_not_found` where the day or a code is missing."""
+    if year is None:
+        return refuse("budget_not_found", entity=entity.id, on=on.isoformat())
+    account = policy.budget_accounts.get(coding.gl_account, coding.gl_account)
+    if not coding.cost_center or (policy.by_account and not account):
+        return refuse(
+            "budget_not_found",
+            entity=entity.id,
+            cost_center=coding.cost_center,
+            account=coding.gl_account,
+        )
+    return node_key(entity.id, year, coding.cost_center, account if policy.by_account else None)

@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 import structlog
 from litestar import Request
+from litestar.exceptions import InternalServerException
 
 from quaestor.actions.refusing import NotAccepted
 from quaestor.connectors.kit.contract import Receipt
@@ -41,6 +42,7 @@ _log = structlog.get_logger(__name__)
 
 _QUERY_LENGTH_MAX = 200
 _THROWN_AWAY_BYTES_MAX = 16 * BODY_BYTES_MAX
+_TOO_LARGE = refuse("payload_too_large", bytes_max=str(BODY_BYTES_MAX))
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -183,6 +185,8 @@ def _values(request: AnyRequest, name: bytes) -> list[str]:
 
 
 def _query(operation: Operation, request: AnyRequest) -> dict[str, str]:
+    if not request.scope["query_string"]:
+        return {}
     known = {parameter.name: parameter.schema for parameter in operation.query}
     found: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
@@ -218,20 +222,24 @@ async def _body(request: AnyRequest) -> bytes:
 
 async def _limited(request: AnyRequest) -> bytes:
     """The whole body, or a refusal before more than the limit was read (N8)."""
-    too_large = refuse("payload_too_large", bytes_max=str(BODY_BYTES_MAX))
     length = _values(request, b"content-length")
     stated = int(length[0][:20]) if length and length[0].isdecimal() else 0
     if stated > BODY_BYTES_MAX:
         # The server throws the rest away. A connection that is closed on somebody who still
         # speaks takes the answer with it, so only what would speak on for long is cut off.
         cut = {"Connection": "close"} if stated > _THROWN_AWAY_BYTES_MAX else {}
-        raise Problem(too_large, headers=cut)
+        raise Problem(_TOO_LARGE, headers=cut)
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    more = True
+    while more:
+        event: Any = await request.receive()
+        if event["type"] == "http.disconnect":
+            raise InternalServerException("the caller went away before the end of the body")
+        size += len(event["body"])
         if size > BODY_BYTES_MAX:
-            raise Problem(too_large, headers={"Connection": "close"})
-        chunks.append(chunk)
+            raise Problem(_TOO_LARGE, headers={"Connection": "close"})
+        chunks.append(event["body"])
+        more = event["more_body"]
     return b"".join(chunks)
 
 

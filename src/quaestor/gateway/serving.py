@@ -12,6 +12,7 @@ import structlog
 from litestar import HttpMethod, Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
 
 from quaestor.gateway.admission import Admission
 from quaestor.gateway.door import HEADERS, Asgi, Door
@@ -54,11 +55,12 @@ def _behind_the_door(services: Services, pipeline: Pipeline) -> Asgi:
 
 
 def _route(operation: Operation, pipeline: Pipeline) -> HTTPRouteHandler:
-    async def endpoint(request: AnyRequest) -> Response[bytes]:
+    async def endpoint(request: AnyRequest) -> ASGIResponse:
         request_id = new_request_id()
         request.state.request_id = request_id
         answer = await pipeline.carry_out(operation, request, request_id)
-        return _response(answer.status, answer.encoded, request_id, answer.headers)
+        headers = {**HEADERS, "X-Request-Id": request_id, **answer.headers}
+        return ASGIResponse(body=answer.encoded, status_code=answer.status, headers=headers)
 
     method = HttpMethod(operation.method)
     path = re.sub(r"\{(\w+)\}", r"{\1:str}", operation.path)

@@ -18,6 +18,7 @@ __all__ = [
     "CurrencyUnknown",
     "MoneyFormat",
     "extended_amount",
+    "minor_quantum",
     "minor_unit",
     "parse_amount",
     "parse_quantity",
@@ -81,6 +82,11 @@ def minor_unit(currency: str) -> int:
         raise CurrencyUnknown(currency) from None
 
 
+def minor_quantum(currency: str) -> Decimal:
+    """One of the currency's minor unit, in major units: 0.01 for EUR; raises as `minor_unit`."""
+    return _UNITS[minor_unit(currency)]
+
+
 def _parse(text: object, decimals_max: int) -> Decimal:
     if not isinstance(text, str):
         raise MoneyFormat("money_must_be_string", repr(text))
@@ -126,7 +132,7 @@ def parse_quantity(text: object) -> Decimal:
 
 def round_to_minor(value: Decimal, currency: str) -> Decimal:
     """Half up to the currency's minor unit (rules A4, B8, M10)."""
-    return value.quantize(_UNITS[minor_unit(currency)], context=_EXACT)
+    return value.quantize(minor_quantum(currency), context=_EXACT)
 
 
 def extended_amount(quantity: Decimal, unit_price: Decimal, currency: str) -> Decimal:

@@ -18,6 +18,7 @@ from quaestor.model.money import (
     MINOR_UNITS,
     UNIT_PRICE_DECIMALS_MAX,
     extended_amount,
+    minor_quantum,
     minor_unit,
     total,
 )
@@ -79,6 +80,8 @@ def _lines_are_few(requisition: Requisition, limits: Limits) -> Iterator[Refusal
 
 
 def _numbers_are_unique(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
+    if len({line.number for line in requisition.lines}) == len(requisition.lines):
+        return
     counts = Counter(line.number for line in requisition.lines)
     for number, times in sorted(counts.items()):
         if times > 1:
@@ -154,8 +157,10 @@ def _amounts_are_in_range(requisition: Requisition, limits: Limits) -> Iterator[
 
 
 def _decimals_fit(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
+    unit = minor_quantum(requisition.currency)
     for amount, scale, place in _amounts(requisition):
-        if _decimals(amount) > scale:
+        # Nearly every amount is written with the decimals of its currency.
+        if not amount.same_quantum(unit) and _decimals(amount) > scale:
             yield refuse("too_many_decimals", where=_where(place), decimals_max=str(scale))
 
 
