@@ -14,11 +14,15 @@ from quaestor.store import StorageUnavailable
 class Till:
     """Doubles what it is given; its groups are seen, and the first one waits for `opens`."""
 
-    def __init__(self, fails: Callable[[Sequence[int]], Exception | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        fails: Callable[[Sequence[int]], Exception | None] = lambda _: None,
+        at_once: int = 1,
+    ) -> None:
         self.groups: list[tuple[str, list[int]]] = []
         self.opens = asyncio.Event()
         self._fails = fails
-        self.together: Together[str, int, int] = Together(self._work)
+        self.together: Together[str, int, int] = Together(self._work, at_once=at_once)
 
     async def _work(self, key: str, asked: Sequence[int]) -> list[int | Exception]:
         self.groups.append((key, list(asked)))
@@ -57,6 +61,21 @@ async def test_what_is_asked_while_one_group_is_under_way_makes_the_next() -> No
 
     assert said == [2, 4, 6]
     assert till.groups == [("one", [1]), ("one", [2, 3])]
+
+
+async def test_two_groups_may_be_under_way_and_the_others_make_the_next() -> None:
+    till = Till(at_once=2)
+    tasks = await till.asks(1)
+    tasks += await till.asks(2)
+    await begun(lambda: len(till.groups) == 2)
+    tasks += await till.asks(3, 4)
+
+    till.opens.set()
+    said = await heard(tasks)
+
+    assert said == [2, 4, 6, 8]
+    assert till.groups == [("one", [1]), ("one", [2]), ("one", [3, 4])]
+    assert not till.together.is_busy
 
 
 async def test_each_has_his_own_answer_or_error() -> None:

@@ -8,7 +8,7 @@ and each caller gets his own answer or his own error.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -32,7 +32,7 @@ Work = Callable[[K, Sequence[Asked]], Awaitable[Sequence[Answered | Exception]]]
 
 class Together(Generic[K, Asked, Answered]):
     """Carries out `work` for groups of what was asked under one key, never of two keys; of each
-    key one group at a time.
+    key `at_once` groups at a time.
 
     `work` answers each in its place, with the answer or with the error that is his. Where the
     whole of a group fails, each of it is done alone, unless what is raised is everybody's: a
@@ -41,22 +41,24 @@ class Together(Generic[K, Asked, Answered]):
     How many wait is bounded by the admission of the gateway: each is a request with a place.
     """
 
-    def __init__(self, work: Work[K, Asked, Answered]) -> None:
+    def __init__(self, work: Work[K, Asked, Answered], *, at_once: int = 1) -> None:
         self._work = work
+        self._at_once = at_once
         # A key is here while somebody waits under it, or a group of it is under way.
         self._waiting: dict[K, deque[_Waiting[Asked, Answered]]] = {}
+        self._groups: Counter[K] = Counter()
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def ask(self, key: K, asked: Asked) -> Answered:
         """The answer to this one. Raises what is his, or everybody's."""
         answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            waiting = self._waiting[key] = deque()
+        waiting = self._waiting.setdefault(key, deque())
+        waiting.append((asked, answer))
+        if self._groups[key] < self._at_once:
+            self._groups[key] += 1
             task = asyncio.create_task(self._empty(key, waiting))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-        waiting.append((asked, answer))
         return await answer
 
     @property
@@ -74,7 +76,9 @@ class Together(Generic[K, Asked, Answered]):
                 # Without those who went away.
                 await self._carry_out(key, [each for each in group if not each[1].done()])
         finally:
-            del self._waiting[key]
+            self._groups[key] -= 1
+            if not self._groups[key]:
+                del self._groups[key], self._waiting[key]
 
     async def _carry_out(self, key: K, group: Sequence[_Waiting[Asked, Answered]]) -> None:
         if not group:
