@@ -6,6 +6,7 @@ import asyncio
 import re
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from quaestor.model.event import Cancel
@@ -21,6 +22,29 @@ def _inbound(version: int = 1, content_hash: str = "a" * 64, text: str = "one") 
     return Inbound(
         "memo", "acme-de", "desk", "D1", "D1", version, content_hash, AT, Memo(text), "desk"
     )
+
+
+class Page(msgspec.Struct):
+    """A body that knows its version."""
+
+    version: int
+
+
+def _unnumbered(content_hash: str) -> Inbound:
+    inbound = _inbound(content_hash=content_hash)
+    return msgspec.structs.replace(inbound, body=Page(1), numbered=False)
+
+
+_DEADLOCKS = """
+select pg_stat_get_db_deadlocks(oid) from pg_database where datname = current_database()
+"""
+_WAITING = "select exists (select from pg_locks where not granted)"
+
+
+async def _somebody_waits(bench: Bench) -> None:
+    async with asyncio.timeout(5):
+        while not await bench.database.fetchval(_WAITING):
+            continue
 
 
 async def _take(bench: Bench, inbound: Inbound) -> Taken:
@@ -67,6 +91,50 @@ async def test_fifty_twins_at_once_are_one_document(database: TestDatabase) -> N
 
     assert sorted(each.status for each in taken) == ["accepted"] + ["known"] * 49
     assert len({each.document_id for each in taken}) == 1
+
+
+async def test_changes_without_numbers_at_once_each_become_a_version(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    await _take(bench, _inbound())
+    changes = [_unnumbered(f"{number}" * 64) for number in range(2, 8)]
+
+    taken = await asyncio.gather(*(_take(bench, each) for each in changes))
+
+    kept = await bench.database.fetch("select version from quaestor.document_body order by 1")
+    assert [each.status for each in taken] == ["changed"] * 6
+    assert [row["version"] for row in kept] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_one_change_that_comes_twice_at_once_is_known_the_second_time(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    await _take(bench, _inbound())
+    change = _inbound(version=2, content_hash="b" * 64, text="two")
+
+    taken = await asyncio.gather(*(_take(bench, change) for _ in range(6)))
+
+    assert sorted(each.status for each in taken) == ["changed"] + ["known"] * 5
+
+
+async def test_a_change_waits_for_a_worker_that_adopts_the_one_before(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    first = await _take(bench, _inbound())
+    change = _inbound(version=2, content_hash="b" * 64, text="two")
+
+    async with bench.database.transaction() as worker:
+        await worker.execute("select from quaestor.work for update")
+        coming = asyncio.create_task(_take(bench, change))
+        await _somebody_waits(bench)
+        await worker.execute("update quaestor.document set version = 1")
+    taken = await coming
+
+    deadlocks = await bench.database.fetchval(_DEADLOCKS)
+    assert (taken.document_id, taken.status, deadlocks) == (first.document_id, "changed", 0)
 
 
 async def test_an_event_wakes_its_document_once(database: TestDatabase) -> None:

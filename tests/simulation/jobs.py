@@ -23,7 +23,7 @@ import msgspec
 from tests.simulation.invariants import broken, broken_again
 from tests.simulation.plan import plan_of
 from tests.simulation.server import Server, serving
-from tests.simulation.world import Conduct
+from tests.simulation.world import Conduct, silence
 
 __all__ = ["Verdict", "run_seed", "run_seeds"]
 
@@ -129,7 +129,7 @@ def _serve(line: Connection, place: frozenset[int]) -> None:
         signal.signal(interruption, signal.SIG_IGN)
     if place:
         os.sched_setaffinity(0, place)
-    with serving() as server:
+    with silence(), serving() as server:
         while (seed := line.recv()) is not None:
             line.send_bytes(msgspec.json.encode(run_seed(server, seed)))
 

@@ -30,6 +30,8 @@ _SETTINGS = {
     # It would come at a moment of its own, and move rows.
     "autovacuum": "off",
     "jit": "off",
+    # Time flies: a cycle of locks is broken when it closes, and not after a second of real time.
+    "deadlock_timeout": "1ms",
     # A simulation may stand still at any moment, also in the middle of a connection.
     "authentication_timeout": "600s",
     # One plan for all executions: which of them is better now is judged by costs and chances.

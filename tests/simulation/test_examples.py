@@ -32,3 +32,14 @@ def test_the_same_seed_fails_where_events_go_before_answers(
 
     found = broken(ended.books)
     assert [line for line in found if line.startswith("I13 ")]
+
+
+# A change is taken in while a worker adopts the one before: each waited for the other's row, and
+# nothing of real time, by which the server finds that out, had passed when their patience ended.
+A_CHANGE_WHILE_ONE_IS_ADOPTED = 201
+
+
+def test_a_cycle_of_locks_is_broken_before_anybody_has_waited_long(simulations: Server) -> None:
+    ended = simulations.run(plan_of(A_CHANGE_WHILE_ONE_IS_ADOPTED), Conduct(again=False))
+
+    assert broken(ended.books) == []

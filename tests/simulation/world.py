@@ -40,7 +40,7 @@ from tests.simulation.stepping import Kept, StepLoop, stepped_time, stepping_for
 from tests.simulation.wires import Line, host_of, plugged_in
 from tests.simulation.workers import AUDIT_KEY, Worker
 
-__all__ = ["Conduct", "Ended", "QUIET_MAX_S", "settle_in", "simulate", "the_project"]
+__all__ = ["Conduct", "Ended", "QUIET_MAX_S", "settle_in", "silence", "simulate", "the_project"]
 
 # So long the quiet phase may last in virtual time: longer than any back-off.
 QUIET_MAX_S = 4000.0
@@ -199,7 +199,7 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Workers that die say so; nobody reads it here."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -250,7 +250,7 @@ def simulate(
     plan: Plan, project: Project, dsn: str, kept: Kept, conduct: Conduct | None = None
 ) -> Ended:
     """Run a plan on a copy of the template. Raises `Stalled` where everything waits."""
-    with _silence(), stepped_time(plan.seed, dsn, kept) as loop:
+    with silence(), stepped_time(plan.seed, dsn, kept) as loop:
         world = World(plan, project, loop, dsn, conduct or Conduct())
         world.build()
         with plugged_in(world.lines):

@@ -36,8 +36,9 @@ _REQUEST = """
 select a.entity, a.name, a.decider, a.version, a.content_hash, a.state, d.version as adopted,
        b.body, quaestor.clock() as now
 from quaestor.approval_request a join quaestor.document d on d.id = a.document_id
+join quaestor.work w on w.document_id = d.id
 join quaestor.document_body b on b.document_id = d.id and b.version = a.version
-where a.document_id = $1 and a.name = $2 for no key update of d
+where a.document_id = $1 and a.name = $2 for no key update of w
 """
 _VOTES = """
 select body from quaestor.inbox where document_id = $1 and kind = 'Decided' order by id

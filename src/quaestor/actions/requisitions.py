@@ -28,14 +28,16 @@ __all__ = ["ID_MAX", "cancel_requisition", "change_requisition"]
 ID_MAX = 2**63 - 1
 
 _NOW = "select quaestor.clock()"
-_LOCK = """
+# Taken before anything is read: what was waited for is seen then.
+_LOCK = "select from quaestor.work where document_id = $1 for no key update"
+_STANDS = """
 select d.id, d.entity, d.type, d.number, d.correlation_id, d.source_system, d.source_id, w.stage,
        w.outcome, w.parked_code,
        (select max(version) from quaestor.document_body where document_id = d.id) as newest,
        (select string_agg(external_id, ', ') from quaestor.crossref
         where document_id = d.id) as orders
 from quaestor.document d join quaestor.work w on w.document_id = d.id
-where d.id = $1 and d.type = $2 for no key update of d
+where d.id = $1 and d.type = $2
 """
 # What a person ended stays ended; what was rejected may come again as a new version (A19).
 _ENDED = ("cancelled",)
@@ -45,7 +47,10 @@ async def locked(
     connection: Connection, caller: Caller, document_id: int, kind: str
 ) -> asyncpg.Record:
     """The document, locked. Raises `NotFound`, also for one of another entity."""
-    row = await connection.fetchrow(_LOCK, document_id, kind) if document_id <= ID_MAX else None
+    row = None
+    if document_id <= ID_MAX:
+        await connection.execute(_LOCK, document_id)
+        row = await connection.fetchrow(_STANDS, document_id, kind)
     if row is None:
         raise NotFound
     permit_entity(caller, row["entity"])

@@ -103,16 +103,22 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, quaestor.clock())
 on conflict (type, source_system, source_id) do nothing
 returning id, created_at
 """
+# Two deliveries at once must not both become the next version. The lock is a statement of its own,
+# so that what is read next is what the one before has left; and it is the work row's, as with a
+# worker, which goes on from there to the document's when it adopts a version.
+_HELD = """
+select w.document_id from quaestor.document d join quaestor.work w on w.document_id = d.id
+where d.type = $1 and d.source_system = $2 and d.source_id = $3
+for no key update of w
+"""
 _KNOWN = """
-select d.id, d.entity, d.correlation_id, b.content_hash as same_hash, n.version as newest,
+select d.entity, d.correlation_id, b.content_hash as same_hash, n.version as newest,
        n.content_hash as newest_hash, quaestor.clock() as now
 from quaestor.document d
 join lateral (select version, content_hash from quaestor.document_body
               where document_id = d.id order by version desc limit 1) n on true
-left join quaestor.document_body b on b.document_id = d.id and b.version = $4
-where d.type = $1 and d.source_system = $2 and d.source_id = $3
--- Two deliveries at once must not both become the next version.
-for no key update of d
+left join quaestor.document_body b on b.document_id = d.id and b.version = $2
+where d.id = $1
 """
 _BODY = """
 insert into quaestor.document_body
@@ -168,16 +174,13 @@ async def take_in(
 async def _take_in_known(
     connection: Connection, recorder: Recorder, flow: Flow, release: str, inbound: Inbound
 ) -> Taken:
-    row = await connection.fetchrow(
-        _KNOWN,
-        inbound.document_type,
-        inbound.source_system,
-        inbound.source_id,
-        inbound.version,
+    document_id = await connection.fetchval(
+        _HELD, inbound.document_type, inbound.source_system, inbound.source_id
     )
-    if row is None:
+    if document_id is None:
         return Taken(0, "", "elsewhere")
-    document_id, correlation_id = row["id"], row["correlation_id"]
+    row = await connection.fetchrow(_KNOWN, document_id, inbound.version)
+    correlation_id = row["correlation_id"]
     if not inbound.numbered:
         if row["newest_hash"] == inbound.content_hash:
             return Taken(document_id, correlation_id, "known")
