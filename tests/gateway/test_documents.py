@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -98,6 +99,19 @@ async def test_a_change_needs_the_version_that_was_seen(database: TestDatabase) 
     assert vague.code == (412, "precondition_failed")
     assert (changed.status, changed.json["version"]) == (202, 2)
     assert moved.code == (422, "value_invalid")
+
+
+async def test_of_changes_at_once_on_one_version_the_first_counts(database: TestDatabase) -> None:
+    async with gateway_on(database) as gateway:
+        taken = await gateway.ask("POST", "/v1/requisitions", a_body())
+        path = taken.headers["Location"] + "/changes"
+        changes = [a_body(title=f"title {number}") for number in range(6)]
+
+        said = await asyncio.gather(
+            *(gateway.ask("POST", path, each, headers={"If-Match": '"1"'}) for each in changes)
+        )
+
+    assert sorted(each.status for each in said) == [202] + [412] * 5
 
 
 async def test_a_change_is_adopted_and_decided_anew(database: TestDatabase) -> None:
