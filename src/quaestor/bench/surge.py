@@ -1,8 +1,8 @@
 """A surge: requests on schedule, whether or not those before them have been answered.
 
 Connections are kept and carry one request at a time, so that as many callers ask at once as there
-are connections. When all of them wait, the moment passes: `held` counts requests that nobody was
-free to send. What was sent and never answered in full is `lost`.
+are connections. When all of them wait, the moment passes, and nothing is sent for it. What was sent
+and never answered in full is `lost`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ class Surged:
 
     statuses: array[int] = field(default_factory=lambda: array("H"))
     latencies_ms: dict[int, array[float]] = field(default_factory=dict)
-    held: int = 0
     unexcused: int = 0
     elapsed_s: float = 0.0
 
@@ -74,7 +73,6 @@ class Surge:
                 while due < wanted and asking.idle:
                     asking.idle.pop().ask(self.request(len(surged.statuses)))
                     due += 1
-                surged.held += wanted - due
                 due = wanted
                 await asyncio.sleep(_TICK_S)
             surged.elapsed_s = loop.time() - began
