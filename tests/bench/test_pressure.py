@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 from quaestor.bench.overload import Overload
 from quaestor.bench.pressed import Burst, Pair, Pressed, Trouble
 from quaestor.bench.report import pressure_object
+from tests.support.quaestor_process import quaestor
 
 COMMAND = ("bench", "--burst", "200", "--pairs", "1", "--seconds", "4", "--flood-s", "3", "--json")
 BURST = Burst(10, 1.0, 1.0, 1.0, 1.0, {"a": 0.0}, 1.0, 10, 10, 10, 40)
@@ -27,16 +26,10 @@ def said(session_place: Path) -> dict[str, Any]:
     """What one run of the command says, in a directory that is empty again afterwards."""
     directory = session_place / "pressure"
     directory.mkdir(mode=0o711)
-    ended = subprocess.run(
-        [sys.executable, "-m", "quaestor", *COMMAND, "--directory", str(directory)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
+    ended = quaestor(*COMMAND, "--directory", directory)
+    assert ended.code == 0, ended.told
     assert list(directory.iterdir()) == []
-    found: dict[str, Any] = msgspec.json.decode(ended.stdout)
+    found: dict[str, Any] = ended.result
     return found
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-import msgspec
 import pytest
+
+from tests.support.quaestor_process import quaestor
 
 COMMAND = ("bench", "--scenario", "3", "--seconds", "2", "--json")
 
@@ -20,16 +19,10 @@ def test_what_goes_through_all_simulators_is_ordered_once_and_validated_live(
     directory = session_place / "scenario"
     directory.mkdir(mode=0o711)
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "quaestor", *COMMAND, "--directory", str(directory)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    ended = quaestor(*COMMAND, "--directory", directory)
 
-    assert ended.returncode == 0, ended.stderr
-    said = msgspec.json.decode(ended.stdout)
+    assert ended.code == 0, ended.told
+    said = ended.result
     assert said["scenario_requisitions"] == said["scenario_ordered"] == said["scenario_orders"] == 3
     assert said["scenario_references"] == 3
     assert said["validation_live_count"] == 50

@@ -18,7 +18,7 @@ __all__ = ["EXAMPLE", "Said", "processes_naming", "quaestor", "running_quaestor"
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "it-hardware"
-_TIMEOUT_S = 120.0
+_TIMEOUT_S = 300.0
 _POLL_S = 0.02
 
 
