@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from quaestor.console.counting import Backlog
 from quaestor.console.health import Stream, health
 from quaestor.console.services import ActionFacts, SystemFacts
 
@@ -54,7 +55,7 @@ def test_a_closed_circuit_tells_no_old_trouble() -> None:
 
 
 def test_what_is_in_trouble_comes_first() -> None:
-    found = health([NAMED, SAP], {"sap": OPEN}, {}, {"sap": {"count": 5, "oldest": AT}}, {})
+    found = health([NAMED, SAP], {"sap": OPEN}, {}, {"sap": Backlog(5, AT)}, {})
 
     assert [each.facts.name for each in found] == ["sap", "portal"]
     assert (found[0].waiting, found[0].oldest) == (5, AT)

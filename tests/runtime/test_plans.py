@@ -17,6 +17,7 @@ from typing import Any
 
 import quaestor
 from quaestor.bench.laying import lay_down, lay_down_done
+from quaestor.console import counting
 from quaestor.runtime import upkeep
 from quaestor.store import Connection
 from tests.support.database import TestDatabase
@@ -103,6 +104,18 @@ async def test_what_is_asked_every_second_passes_over_what_waits_for_people(
     assert _indexes_of_work(look) <= {"work_waiting", "work_due", "work_deaths"}
 
 
+async def test_what_waits_in_other_entities_is_not_read_to_count_ones_own(
+    database: TestDatabase,
+) -> None:
+    await _fill(database)
+    gateway = await database.connect(role="quaestor_gateway")
+
+    plan = await gateway.run(lambda connection: _plan(connection, counting._PARKED))
+
+    assert _indexes_of_work(plan) == {"work_parked_cause"}
+    assert all("entity = ANY" in cond for cond in _conditions(plan, "work_parked_cause"))
+
+
 async def test_a_scan_of_a_growing_table_is_found(database: TestDatabase) -> None:
     worker = await database.connect(role="quaestor_worker")
 
@@ -170,6 +183,10 @@ def _read_whole(plan: dict[str, Any], partial: set[str]) -> Iterator[str]:
 def _indexes_of_work(plan: dict[str, Any]) -> set[str]:
     indexes = {str(node.get("Index Name")) for node in _nodes(plan)}
     return {index for index in indexes if index.startswith("work_")}
+
+
+def _conditions(plan: dict[str, Any], index: str) -> list[str]:
+    return [node.get("Index Cond", "") for node in _nodes(plan) if node.get("Index Name") == index]
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

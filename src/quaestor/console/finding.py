@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from quaestor.audit.trace import Lead, leads
 from quaestor.console.asking import Ask, Go, Page, Reply, may
+from quaestor.console.counting import parked_by_owner
 from quaestor.console.reading import documents_by_id, troubled_systems
 from quaestor.console.wording import segment
 from quaestor.security.authorization import Scope
@@ -27,10 +28,6 @@ _ASKED_CHARS_MAX = 200
 _LATEST = 12
 _NEAREST = 5
 _LATEST_IDS = f"select id from quaestor.document order by id desc limit {_LATEST}"
-_PARKED = """
-select parked_owner as owner, count(*) as count, min(parked_at) as oldest
-from quaestor.work where parked_at is not null group by parked_owner order by parked_owner
-"""
 # Neighbours in the order of the index, so that no table is read through; those that share a
 # beginning with what was asked are worth showing.
 _NEAR = f"""
@@ -54,13 +51,13 @@ async def _home(ask: Ask, connection: Connection) -> Reply | Go:
     if may(ask.caller, Scope.TRACES_READ):
         ids = [row["id"] for row in await connection.fetch(_LATEST_IDS)]
         documents = await documents_by_id(connection, ids)
-    parked = []
+    parked: dict[str, int] = {}
     if may(ask.caller, Scope.WORKLIST_READ, Scope.WORKLIST_ACT):
-        parked = await connection.fetch(_PARKED)
+        parked = await parked_by_owner(connection)
     shows = {
         "documents": documents,
         "parked": parked,
-        "parked_count": sum(row["count"] for row in parked),
+        "parked_count": sum(parked.values()),
         "troubles": await troubled_systems(connection),
         "searched": SEARCHED,
     }

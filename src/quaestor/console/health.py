@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from quaestor.console.asking import Ask, Go, Page, Refused, Reply, at_most
+from quaestor.console.counting import Backlog, backlogs
 from quaestor.console.reading import documents_by_id
 from quaestor.console.services import SystemFacts
 from quaestor.security.authorization import Scope
@@ -23,12 +24,6 @@ _CIRCUITS = "select system, open, reason, failures, opened_at, seen_at from quae
 _STREAMS = """
 select system, name, due_at, asked_at, answered_at, trouble from quaestor.stream
 order by system, name
-"""
-# A lane is `system/entity`; what needs no system waits in `/entity`, which sorts before digits.
-_BACKLOG = """
-select split_part(lane, '/', 1) as system, count(*) as count, min(lane_since) as oldest
-from quaestor.work
-where lane > '0' and due_at is not null and parked_at is null group by 1
 """
 _WAITING = """
 select document_id from quaestor.work
@@ -74,7 +69,7 @@ def health(
     systems: Iterable[SystemFacts],
     circuits: Mapping[str, Mapping[str, Any]],
     streams: Mapping[str, Sequence[Stream]],
-    backlog: Mapping[str, Mapping[str, Any]],
+    waiting: Mapping[str, Backlog],
     answered: Mapping[str, datetime],
 ) -> list[Health]:
     """How each system is, by what was read; those in trouble first."""
@@ -84,7 +79,7 @@ def health(
         its = tuple(streams.get(facts.name, ()))
         pulled = [each.answered_at for each in its if each.answered_at is not None]
         heard = max([*pulled, *filter(None, [answered.get(facts.name)])], default=None)
-        waiting = backlog.get(facts.name, {})
+        backlog = waiting.get(facts.name, Backlog())
         state = "working" if heard is not None else "quiet"
         if circuit.get("open") or any(each.trouble for each in its):
             state = "trouble"
@@ -98,8 +93,8 @@ def health(
                 reason=circuit.get("reason", "") if circuit.get("open") else "",
                 failures=circuit.get("failures", 0) if circuit.get("open") else 0,
                 answered_at=heard,
-                waiting=waiting.get("count", 0),
-                oldest=waiting.get("oldest"),
+                waiting=backlog.count,
+                oldest=backlog.oldest,
                 streams=its,
             )
         )
@@ -117,7 +112,9 @@ async def _read(ask: Ask, connection: Connection) -> list[Health]:
         ask.services.systems,
         {row["system"]: dict(row) for row in await connection.fetch(_CIRCUITS)},
         streams,
-        {row["system"]: dict(row) for row in await connection.fetch(_BACKLOG)},
+        await backlogs(
+            connection, [facts.name for facts in ask.services.systems], ask.caller.entities
+        ),
         {row["system"]: row["at"] for row in await connection.fetch(_ANSWERED)},
     )
 

@@ -77,7 +77,10 @@ def _environment() -> jinja2.Environment:
     )
     made.filters |= {
         name: getattr(wording, name)
-        for name in ("age", "amount", "duration", "local", "number", "pretty", "segment", "words")
+        for name in (
+            *("age", "amount", "counted", "duration", "local", "number", "pretty", "segment"),
+            "words",
+        )
     }
     made.globals |= {"style": _STYLE.path, "icon": _ICON.path, "between": wording.between}
     return made

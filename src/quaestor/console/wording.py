@@ -9,7 +9,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-__all__ = ["age", "amount", "between", "duration", "local", "number", "pretty", "segment", "words"]
+__all__ = [
+    "COUNTED_MAX",
+    "age",
+    "amount",
+    "between",
+    "counted",
+    "duration",
+    "local",
+    "number",
+    "pretty",
+    "segment",
+    "words",
+]
+
+COUNTED_MAX = 10_000
+"""What a page counts of anything that may grow; more is said to be more."""
 
 
 def age(seconds: float) -> str:
@@ -47,6 +62,11 @@ def amount(text: str) -> str:
 def number(count: int) -> str:
     """A count with its thousands apart."""
     return f"{count:,}"
+
+
+def counted(count: int) -> str:
+    """A count that ended at its limit."""
+    return number(count) if count <= COUNTED_MAX else f"over {number(COUNTED_MAX)}"
 
 
 def local(at: datetime, zone: str, form: str = "full") -> str:

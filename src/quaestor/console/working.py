@@ -13,6 +13,7 @@ import msgspec
 from quaestor.console.advice import next_step
 from quaestor.console.asking import Ask, Go, Page, Refused, Reply, at_most
 from quaestor.console.causes import Cause, cause_of
+from quaestor.console.counting import OWNERS, Backlog, backlogs
 from quaestor.console.reading import documents_by_id, glance
 from quaestor.flows.kit.step import Park
 from quaestor.model.refusal import REFUSALS, Owner, Refusal
@@ -21,7 +22,6 @@ from quaestor.store import Connection
 
 __all__ = ["WORK", "Group", "NotTakenIn", "Parked", "grouped"]
 
-_OWNERS = ("finance", "operator", "requester")
 # What waits for the same words is one row: a month-end has few causes and many documents.
 _PARKED = """
 select type, entity, parked, array_agg(id order by id) as documents, min(parked_at) as oldest
@@ -42,10 +42,6 @@ from quaestor.document d join lateral (
     where b.document_id = d.id order by b.version desc limit 1
 ) b on true
 where d.id = any($1::bigint[])
-"""
-_RUNNING = """
-select count(*) as count, min(due_at) as due_at from quaestor.work
-where due_at is not null and parked_at is null
 """
 # What came in and could not be read as a document: no work row stands for it.
 _NOT_TAKEN_IN = """
@@ -133,7 +129,7 @@ async def _work(ask: Ask, connection: Connection) -> Reply | Go:
     limits = ask.services.limits
     owner = ask.query.get("owner") or None
     entity = ask.query.get("entity") or None
-    if owner is not None and owner not in _OWNERS:
+    if owner is not None and owner not in OWNERS:
         raise Refused(404, "not_found")
     rows = await connection.fetch(_PARKED, owner, entity, limits.causes_rows_max)
     parked = [
@@ -148,16 +144,15 @@ async def _work(ask: Ask, connection: Connection) -> Reply | Go:
     ]
     groups = grouped(parked)
     count = sum(group.count for group in groups)
-    running = await connection.fetchrow(_RUNNING)
     shows: dict[str, Any] = {
         "groups": groups,
         "count": count,
         "is_cut": count == limits.causes_rows_max,
         "owner": owner,
         "entity": entity,
-        "owners": _OWNERS,
+        "owners": OWNERS,
         "entities": sorted(ask.caller.entities),
-        "running": running,
+        "running": Backlog() if groups else await _running(ask, connection),
     }
     fingerprint = ask.query.get("cause")
     if fingerprint:
@@ -175,6 +170,13 @@ async def _work(ask: Ask, connection: Connection) -> Reply | Go:
         "following": first + len(refused) if first + len(refused) <= of else None,
     }
     return Reply("work.html", shows, refreshable=True)
+
+
+async def _running(ask: Ask, connection: Connection) -> Backlog:
+    """What goes on by itself, said where nothing waits for a person."""
+    systems = [facts.name for facts in ask.services.systems]
+    found = await backlogs(connection, systems, ask.caller.entities)
+    return sum(found.values(), Backlog())
 
 
 def _not_taken_in(row: Mapping[str, Any]) -> NotTakenIn:
