@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-
-def _bench(place: Path, *arguments: str) -> dict[str, Any]:
-    place.mkdir(mode=0o711)
-    ended = subprocess.run(
-        [sys.executable, "-m", "quaestor", "bench", *arguments, "--json", "--directory", place],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert list(place.iterdir()) == []
-    said: dict[str, Any] = msgspec.json.decode(ended.stdout)
-    return said
+from tests.support.quaestor_process import benchmark
 
 
 @pytest.mark.slow
 @pytest.mark.serial
 def test_parked_documents_are_laid_down_and_a_claim_passes_over_them(session_place: Path) -> None:
-    said = _bench(session_place / "growth", "--parked", "3000", "--seconds", "2")
+    said = benchmark(session_place / "growth", "--parked", "3000", "--seconds", "2").result
 
     empty, grown = said["growth"]
     assert (empty["parked"], grown["parked"]) == (0, 3000)
@@ -41,7 +24,7 @@ def test_parked_documents_are_laid_down_and_a_claim_passes_over_them(session_pla
 @pytest.mark.slow
 @pytest.mark.serial
 def test_a_soak_counts_its_flows_and_those_laid_down(session_place: Path) -> None:
-    said = _bench(session_place / "soak", "--soak", "6", "--past", "2000")
+    said = benchmark(session_place / "soak", "--soak", "6", "--past", "2000").result
 
     first, *_, last = said["soak"]
     assert len(said["soak"]) == 6

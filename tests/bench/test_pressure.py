@@ -11,9 +11,9 @@ import pytest
 from quaestor.bench.overload import Overload
 from quaestor.bench.pressed import Burst, Pair, Pressed, Trouble
 from quaestor.bench.report import pressure_object
-from tests.support.quaestor_process import quaestor
+from tests.support.quaestor_process import benchmark
 
-COMMAND = ("bench", "--burst", "200", "--pairs", "1", "--seconds", "4", "--flood-s", "3", "--json")
+ARGUMENTS = ("--burst", "200", "--pairs", "1", "--seconds", "4", "--flood-s", "3")
 BURST = Burst(10, 1.0, 1.0, 1.0, 1.0, {"a": 0.0}, 1.0, 10, 10, 10, 40)
 TROUBLE = Trouble(Pair(100.0, 99.0), Pair(100.0, 98.0), 1.0, 40)
 OVERLOAD = Overload(
@@ -23,13 +23,8 @@ OVERLOAD = Overload(
 
 @pytest.fixture(scope="module")
 def said(session_place: Path) -> dict[str, Any]:
-    """What one run of the command says, in a directory that is empty again afterwards."""
-    directory = session_place / "pressure"
-    directory.mkdir(mode=0o711)
-    ended = quaestor(*COMMAND, "--directory", directory)
-    assert ended.code == 0, ended.told
-    assert list(directory.iterdir()) == []
-    found: dict[str, Any] = ended.result
+    """What one run of the command says."""
+    found: dict[str, Any] = benchmark(session_place / "pressure", *ARGUMENTS).result
     return found
 
 

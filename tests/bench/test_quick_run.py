@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
+
+from tests.support.quaestor_process import Said, benchmark
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
-COMMAND = ("bench", "--quick", "--seconds", "1", "--workers", "1", "--in-flight", "40", "--json")
+ARGUMENTS = ("--quick", "--seconds", "1", "--workers", "1", "--in-flight", "40")
 ALWAYS = {
     "ok",
     "flows_per_s",
@@ -57,33 +57,20 @@ needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /
 
 
 @pytest.fixture(scope="module")
-def ended(session_place: Path) -> subprocess.CompletedProcess[str]:
-    """One run of the command, on a directory that is looked at afterwards."""
-    directory = session_place / "bench"
-    directory.mkdir(mode=0o711)
-    return subprocess.run(
-        [sys.executable, "-m", "quaestor", *COMMAND, "--directory", str(directory)],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+def ended(session_place: Path) -> Said:
+    """One run of the command."""
+    return benchmark(session_place / "bench", *ARGUMENTS)
 
 
 @pytest.fixture
-def said(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert ended.returncode == 0, ended.stderr
-    return msgspec.json.decode(ended.stdout)
+def said(ended: Said) -> dict[str, Any]:
+    found: dict[str, Any] = ended.result
+    return found
 
 
-def test_one_line_for_machines_and_the_table_for_people(
-    ended: subprocess.CompletedProcess[str], said: dict[str, Any]
-) -> None:
-    lines = ended.stdout.splitlines()
-
-    assert len(lines) == 1
+def test_one_line_for_machines_and_the_table_for_people(ended: Said, said: dict[str, Any]) -> None:
     assert said.keys() >= ALWAYS
-    assert "database alone, batches of 80" in ended.stderr
+    assert "database alone, batches of 80" in ended.told
 
 
 def test_what_is_not_measured_is_absent(said: dict[str, Any]) -> None:
@@ -143,27 +130,11 @@ def test_what_a_flow_costs_is_told_by_who_spent_it(said: dict[str, Any]) -> None
 
 @needs_proc
 def test_the_gateway_is_measured_alone_with_what_a_request_costs(session_place: Path) -> None:
-    arguments = ("--gateway", "--quick", "--seconds", "1", "--json")
-    directory = session_place / "bench-gateway"
-    directory.mkdir(mode=0o711)
+    arguments = ("--gateway", "--quick", "--seconds", "1")
 
-    ran = subprocess.run(
-        [sys.executable, "-m", "quaestor", "bench", *arguments, "--directory", str(directory)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    found = benchmark(session_place / "bench-gateway", *arguments).result
 
-    assert ran.returncode == 0, ran.stderr
-    found = msgspec.json.decode(ran.stdout)
     assert found["intake_documents"] == found["intake_accepted"] > 0
     assert 0 < found["bare_cpu_ms"] < found["validation_cpu_ms"]
     assert found["intake_cpu_ms"] > 0
     assert "flows_per_s" not in found
-
-
-def test_nothing_is_left_behind(session_place: Path, said: dict[str, Any]) -> None:
-    left = list((session_place / "bench").iterdir())
-
-    assert left == []

@@ -43,3 +43,14 @@ def test_a_cycle_of_locks_is_broken_before_anybody_has_waited_long(simulations: 
     ended = simulations.run(plan_of(A_CHANGE_WHILE_ONE_IS_ADOPTED), Conduct(again=False))
 
     assert broken(ended.books) == []
+
+
+# A worker died so late that the run had come to its rest before the next one lived in its place.
+AT_REST_BEFORE_THE_NEXT_WORKER = 2955
+
+
+def test_a_run_waits_for_the_worker_that_comes_after_a_late_death(simulations: Server) -> None:
+    ended = simulations.run(plan_of(AT_REST_BEFORE_THE_NEXT_WORKER), Conduct(again=False))
+
+    assert ended.books.deaths > 0
+    assert broken(ended.books) == []

@@ -108,6 +108,8 @@ class Worker:
         with suppress(BaseException):
             await asyncio.gather(self._task, return_exceptions=True)
         self._app = self._engine = None
+        # A run may come to its rest before the next one lives here: whoever stops it waits for him.
+        self._ready.clear()
         await asyncio.sleep(self._draw.uniform(*_RESTARTS_AFTER_S) if self.may_suffer else 0.5)
         self.deaths += 1
         self.start()

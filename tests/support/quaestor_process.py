@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EXAMPLE", "Said", "processes_naming", "quaestor", "running_quaestor", "until"]
+__all__ = [
+    "EXAMPLE",
+    "Said",
+    "benchmark",
+    "processes_naming",
+    "quaestor",
+    "running_quaestor",
+    "until",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "it-hardware"
@@ -49,6 +57,15 @@ def quaestor(*arguments: str | Path, **environment: str) -> Said:
         check=False,
     )
     return Said(done.returncode, tuple(done.stdout.splitlines()), done.stderr)
+
+
+def benchmark(place: Path, *arguments: str) -> Said:
+    """`quaestor bench ARGUMENTS --json` in a directory of its own, which is empty again after."""
+    place.mkdir(mode=0o711)
+    ended = quaestor("bench", *arguments, "--json", "--directory", place)
+    assert ended.code == 0, ended.told
+    assert list(place.iterdir()) == []
+    return ended
 
 
 @contextmanager
