@@ -29,10 +29,11 @@ JSON = st.recursive(
 
 
 def is_answered(result: Published) -> bool:
-    """A requisition, one that was taken back, or at least one reason."""
-    if isinstance(result, NotMapped):
-        return bool(result.refusals)
-    return isinstance(result, Mapped | Withdrawn)
+    """A requisition, one that was taken back, or at least one reason; and what was left behind."""
+    if not isinstance(result, Mapped | NotMapped):
+        return isinstance(result, Withdrawn)
+    answered = isinstance(result, Mapped) or bool(result.refusals)
+    return answered and all(loss.times > 0 for loss in result.loss.losses)
 
 
 @given(st.sampled_from(sorted(HEADER)), JSON, st.sampled_from(sorted(LINE)), JSON)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 from quaestor.connectors.coupa.fields import ACCOUNT, ALLOCATION
-from quaestor.connectors.coupa.layout import Layout
+from quaestor.connectors.coupa.layout import Layout, Segments
 from quaestor.connectors.coupa.source import Node
+from quaestor.connectors.kit.loss import Dispositions, dropped
 from quaestor.model.coding import Coding, Split
 from quaestor.model.crosswalk import CodeKind
 from quaestor.model.money import round_to_minor, total, without_idle_zeros
@@ -19,6 +21,8 @@ Ours = Callable[[CodeKind, str], str | None]
 
 # Coupa stores a share with ten decimals: a third of a line is up to this much short of itself.
 PCT_ROUNDING = Decimal("0.0000000001")
+
+_IDLE = dropped("The segment has no meaning set up.")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def read_splits(line: Node, amount: Decimal, currency: str, config: Layout, ours
         return Shares((Split(coding, amount),), frozenset({entity} - {""}))
     codings, entities = [], set()
     for allocation in allocations:
-        allocation.account_for(ALLOCATION, {})
+        line.findings.account_for(allocation, ALLOCATION, {})
         account = allocation.child("account")
         if account is None:
             allocation.invalid("account", "an account")
@@ -88,14 +92,8 @@ def _divided(amount: Decimal, shares: list[Decimal], currency: str) -> list[Deci
 
 def _coding(account: Node, config: Layout, ours: Ours) -> tuple[str, Coding]:
     """The entity and the coding of an account, from its segments; empty where unknown."""
-    account.account_for(ACCOUNT, {})
     layout = config.segments
-    read = {layout.company, layout.cost_center, layout.gl_account, layout.project}
-    for number in range(1, 21):
-        if number not in read and account.has(f"segment-{number}"):
-            account.findings.lose(
-                account.at(f"segment-{number}"), "dropped", "The segment has no meaning set up."
-            )
+    account.findings.account_for(account, _account_fields(layout), {})
     entity = _segment(account, layout.company, "company_code", ours)
     cost_center = _segment(account, layout.cost_center, "cost_center", ours)
     gl_account = _segment(account, layout.gl_account, "gl_account", ours)
@@ -103,6 +101,13 @@ def _coding(account: Node, config: Layout, ours: Ours) -> tuple[str, Coding]:
     if layout.project is not None and account.has(f"segment-{layout.project}"):
         project = _segment(account, layout.project, "project", ours)
     return entity, Coding(cost_center, gl_account, project or None)
+
+
+@cache
+def _account_fields(layout: Segments) -> Dispositions:
+    read = {layout.company, layout.cost_center, layout.gl_account, layout.project}
+    idle = [f"segment-{number}" for number in range(1, 21) if number not in read]
+    return ACCOUNT | dict.fromkeys(idle, _IDLE)
 
 
 def _segment(account: Node, number: int, kind: CodeKind, ours: Ours) -> str:

@@ -6,6 +6,7 @@ fields never fail; they stand in the loss report. Every refusal of a document is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -48,6 +49,8 @@ SUBMITTED = frozenset(
         "received",
     }
 )
+
+_HEADER = HEADER | EXTENSION
 
 # Its requester, or who keeps it for him, does not want it any more.
 WITHDRAWN = frozenset({"withdrawn", "abandoned"})
@@ -122,7 +125,7 @@ class _Mapping:
 
     def requisition(self, version: int) -> Requisition | None:
         header = self.header
-        header.account_for(HEADER | EXTENSION, REFERENCES)
+        self.findings.account_for(header, _HEADER, REFERENCES)
         self._check_status()
         identity = header.text("id")
         header.require("id", "Coupa's id of the requisition")
@@ -213,16 +216,14 @@ class _Mapping:
         return lines, entities
 
     def _check_numbers(self, lines: list[RequisitionLine]) -> None:
-        numbers = [line.number for line in lines]
-        for number in sorted({number for number in numbers if numbers.count(number) > 1}):
-            self.findings.refuse(
-                "line_number_repeated", line=str(number), times=str(numbers.count(number))
-            )
+        times = Counter(line.number for line in lines)
+        for number in sorted(number for number in times if times[number] > 1):
+            self.findings.refuse("line_number_repeated", line=str(number), times=str(times[number]))
 
     def _line(
         self, node: Node, position: int, currency: str, entities: set[str]
     ) -> RequisitionLine | None:
-        node.account_for(LINE, REFERENCES)
+        self.findings.account_for(node, LINE, REFERENCES)
         line_currency = node.named("currency", "code")
         if currency and line_currency is not None and line_currency != currency:
             self.findings.refuse("mixed_currencies", where=node.at("currency"))

@@ -7,7 +7,8 @@ underscores (docs "Differences between XML and JSON in Coupa"). Both names are r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,12 +18,20 @@ import msgspec
 from quaestor.connectors.kit.loss import Dispositions, Loss, LossReport
 from quaestor.model.refusal import Refusal, refuse
 
-__all__ = ["Findings", "Node", "decode"]
+__all__ = ["Findings", "Node", "References", "decode"]
+
+References = Mapping[str, tuple[str, ...]]
+"""By the name of a member that stands for something: the members of it that are read."""
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,30})(?:\.[0-9]{1,20})?")
 _POSITION = re.compile(r"\[[0-9]+\]")
 _CAN_BE_EMPTY = (str, list, dict)
+_INEXACT = (float, bool)
+_EXACT = (str, int, Decimal)
+
+# Path, kind and reason.
+_Lost = tuple[str, str, str]
 
 
 def decode(raw: bytes) -> Any:
@@ -40,7 +49,8 @@ class Findings:
 
     def __init__(self) -> None:
         self._refusals: dict[str, Refusal] = {}
-        self._losses: dict[tuple[str, str, str], int] = {}
+        self._lost: list[_Lost] = []
+        self._read: list[tuple[Node, Dispositions, References]] = []
 
     def refuse(self, code: str, **details: str) -> None:
         self.add(refuse(code, **details))
@@ -55,21 +65,25 @@ class Findings:
         self.refuse("source_document_invalid", where=path, expected=expected)
 
     def lose(self, path: str, kind: str, reason: str) -> None:
-        key = (_POSITION.sub("[]", path), kind, reason)
-        self._losses[key] = self._losses.get(key, 0) + 1
+        self._lost.append((path, kind, reason))
+
+    def account_for(self, node: Node, dispositions: Dispositions, references: References) -> None:
+        """Report every member that is given in `node` and goes nowhere."""
+        self._read.append((node, dispositions, references))
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
         return tuple(self._refusals.values())
 
     def report(self) -> LossReport:
-        return LossReport(
-            tuple(
-                msgspec.convert(
-                    {"path": path, "kind": kind, "reason": reason, "times": times}, Loss
-                )
-                for (path, kind, reason), times in sorted(self._losses.items())
-            )
+        return LossReport(self._losses)
+
+    def _losses(self) -> tuple[Loss, ...]:
+        lost = self._lost + [one for read in self._read for one in _left_behind(*read)]
+        times = Counter((_POSITION.sub("[]", path), kind, reason) for path, kind, reason in lost)
+        return tuple(
+            msgspec.convert({"path": path, "kind": kind, "reason": reason, "times": count}, Loss)
+            for (path, kind, reason), count in sorted(times.items())
         )
 
 
@@ -83,21 +97,21 @@ class Node:
     def __init__(self, value: Mapping[str, Any], path: str, findings: Findings) -> None:
         self.path = path
         self.findings = findings
-        self._given = value
+        self.given = value
         self._members = value
-        if any("_" in name for name in value):
-            self._given = {_dashed(name, value): item for name, item in value.items()}
-            self._members = {**value, **self._given}
+        if "_" in "".join(value):
+            self.given = {_dashed(name, value): item for name, item in value.items()}
+            self._members = {**value, **self.given}
 
     def at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
 
     def has(self, name: str) -> bool:
-        return not _is_empty(self._members.get(name))
+        return self.get(name) is not None
 
     def get(self, name: str) -> Any:
         value = self._members.get(name)
-        return None if _is_empty(value) else value
+        return None if not value and _is_empty(value) else value
 
     def invalid(self, name: str, expected: str) -> None:
         self.findings.invalid(self.at(name), expected)
@@ -130,10 +144,10 @@ class Node:
         value = self.get(name)
         if value is None:
             return None
-        if isinstance(value, float | bool):
+        if isinstance(value, _INEXACT):
             self.findings.refuse("money_must_be_string", where=self.at(name))
             return None
-        if not isinstance(value, str | int | Decimal) or not _DECIMAL.fullmatch(str(value)):
+        if not isinstance(value, _EXACT) or not _DECIMAL.fullmatch(str(value)):
             self.findings.refuse("money_format", where=self.at(name))
             return None
         return Decimal(value)
@@ -168,7 +182,7 @@ class Node:
         value = self.get(name)
         if value is None:
             return None
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return Node(value, self.at(name), self.findings)
         self.invalid(name, "an object")
         return None
@@ -177,7 +191,7 @@ class Node:
         value = self.get(name)
         if value is None:
             return []
-        if isinstance(value, list) and all(isinstance(one, Mapping) for one in value):
+        if isinstance(value, list) and all(isinstance(one, dict) for one in value):
             return [
                 Node(one, f"{self.at(name)}[{position}]", self.findings)
                 for position, one in enumerate(value, start=1)
@@ -190,40 +204,39 @@ class Node:
         value = self.get(name)
         if isinstance(value, str):
             return value
+        if isinstance(value, dict):
+            # Nearly always it stands there as it should, and nothing else of the object is read.
+            told = value.get(member)
+            if told and isinstance(told, str):
+                return told
         reference = self.child(name)
         return None if reference is None else reference.text(member)
 
     def required_name(self, name: str, member: str) -> str | None:
         """As `named`, and a problem where it is missing."""
         found = self.named(name, member)
-        if found is None and isinstance(self.get(name), Mapping):
+        if found is None and isinstance(self.get(name), dict):
             self.findings.invalid(f"{self.at(name)}.{member}", "a text")
         elif found is None:
             self.require(name, f"an object with {member}")
         return found
 
-    def account_for(
-        self, dispositions: Dispositions, references: Mapping[str, tuple[str, ...]]
-    ) -> None:
-        """Report every member that is given here and goes nowhere."""
-        for name, value in self._given.items():
-            if _is_empty(value):
-                continue
-            disposition = dispositions.get(name)
-            if disposition is None:
-                self.findings.lose(self.at(name), "unknown", "Not a field this mapping knows.")
-            elif disposition.kind == "dropped":
-                self.findings.lose(self.at(name), "dropped", disposition.note)
-            elif name in references and isinstance(value, Mapping):
-                self._account_for_reference(name, value, references[name])
 
-    def _account_for_reference(
-        self, name: str, value: Mapping[str, Any], read: tuple[str, ...]
-    ) -> None:
-        others = {member.replace("_", "-") for member in value if not _is_empty(value[member])}
-        if others - set(read):
-            reason = f"Master data has its own owner; only {', '.join(read)} is read."
-            self.findings.lose(f"{self.at(name)}.*", "dropped", reason)
+def _left_behind(node: Node, dispositions: Dispositions, references: References) -> Iterator[_Lost]:
+    for name, value in node.given.items():
+        if _is_empty(value):
+            continue
+        disposition = dispositions.get(name)
+        if disposition is None:
+            yield node.at(name), "unknown", "Not a field this mapping knows."
+        elif disposition.kind == "dropped":
+            yield node.at(name), "dropped", disposition.note
+        elif name in references and isinstance(value, dict):
+            read = references[name]
+            others = {member.replace("_", "-") for member in value if not _is_empty(value[member])}
+            if others - set(read):
+                reason = f"Master data has its own owner; only {', '.join(read)} is read."
+                yield f"{node.at(name)}.*", "dropped", reason
 
 
 def _is_empty(value: Any) -> bool:

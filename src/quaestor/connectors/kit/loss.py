@@ -7,7 +7,8 @@ published contract, and the report says what of it happened to one document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -39,10 +40,17 @@ class Loss(msgspec.Struct, frozen=True):
     times: int = 1
 
 
-class LossReport(msgspec.Struct, frozen=True):
-    """Everything that was not carried over, ordered by path."""
+class LossReport(msgspec.Struct, frozen=True, dict=True):
+    """Everything that was not carried over, ordered by path.
 
-    losses: tuple[Loss, ...] = ()
+    `find` finds it, when somebody wants to see it: most documents are carried on unseen.
+    """
+
+    find: Callable[[], tuple[Loss, ...]] = tuple
+
+    @cached_property
+    def losses(self) -> tuple[Loss, ...]:
+        return self.find()
 
     def of_kind(self, kind: Literal["dropped", "defaulted", "unknown"]) -> tuple[Loss, ...]:
         """The losses of one kind. `unknown` are fields the mapping has never heard of."""
