@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from quaestor.audit.checkpoint import Checkpointer, read_place
@@ -71,6 +72,37 @@ async def test_two_keepers_sign_one_history(database: TestDatabase, tmp_path: Pa
     assert lags
     assert read_place(places[0]) == read_place(places[1])
     assert read_place(places[0])[-1].size == 40
+
+
+async def test_what_stands_in_no_month_is_told_until_it_can_be_moved(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    alarms: list[Refusal] = []
+    stop = asyncio.Event()
+    worker = await database.connect("quaestor_worker")
+    signing = Checkpointer("audit.example.com/test", [KEY], [tmp_path / "data"])
+    async with worker.transaction() as connection:
+        await append_entries(connection, at=datetime(2031, 3, 1, tzinfo=UTC))
+
+    async def told() -> bool:
+        return any(alarm.code == "audit_outside_months" for alarm in alarms)
+
+    async def moved() -> bool:
+        return bool(await worker.fetchval("select to_regclass('quaestor.audit_2031_03')"))
+
+    async with worker.transaction() as reader:
+        await reader.fetch("select from quaestor.audit limit 1")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Keeper(worker, signing, on_alarm=alarms.append).run(stop))
+            await until(told)
+            stop.set()
+    stop.clear()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Keeper(worker, signing, on_alarm=alarms.append).run(stop))
+        await until(moved)
+        stop.set()
+
+    assert [alarm.code for alarm in alarms] == ["audit_outside_months"]
 
 
 async def test_what_a_person_has_to_see_is_told_by_name(

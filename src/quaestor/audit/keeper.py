@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+import asyncpg
+
 from quaestor.audit.checkpoint import Checkpointer, CheckpointMalformed, TreeRewritten
+from quaestor.audit.months import gather, look_outside, make_ahead
 from quaestor.audit.sequencer import STORE_TROUBLE, HorizonLag, Sequencer, measure_lag, wait
 from quaestor.audit.tree import TreeIncomplete
 from quaestor.model.refusal import Refusal, refuse
@@ -14,18 +17,19 @@ from quaestor.store.database import Database
 
 __all__ = ["Keeper"]
 
-_MAKE_PARTITIONS = "select quaestor.audit_partitions($1)"
-_DAY_S = 86_400.0
+_MONTHS_EVERY_S = 3600.0
 # Until somebody leads, or while the store is in trouble.
 _LOOK_AGAIN_S = 1.0
 
 
 class Keeper:
-    """Places leaves, signs checkpoints every `checkpoint_every_s`, makes next months' partitions.
+    """Places leaves, signs checkpoints every `checkpoint_every_s`, makes next months' partitions
+    and moves into them what came in before they were there.
 
     `on_alarm` is told what a person has to see, by name: `audit_horizon_blocked` and
     `audit_leaves_behind` once when entries begin to wait longer than `lag_limit_s`, and
-    `audit_trail_altered`, `audit_checkpoint_conflict`, `audit_checkpoint_unwritable` at each try.
+    `audit_trail_altered`, `audit_checkpoint_conflict`, `audit_checkpoint_unwritable` at each try;
+    `audit_outside_months` every hour.
     `on_lag` is told every measurement, for the metrics.
     """
 
@@ -57,7 +61,7 @@ class Keeper:
             placing = group.create_task(self.sequencer.run(stop))
             group.create_task(self._sign(stop, placing))
             group.create_task(self._watch(stop))
-            group.create_task(self._make_partitions(stop))
+            group.create_task(self._keep_months(stop))
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Measure the lag, whoever leads, and also when nobody can."""
@@ -97,11 +101,23 @@ class Keeper:
             self._on_alarm(refuse(failure.code, reason=str(failure)))
         return True
 
-    async def _make_partitions(self, stop: asyncio.Event) -> None:
+    async def _keep_months(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             made = False
             with suppress(*STORE_TROUBLE):
                 async with self._database.transaction() as connection:
-                    await connection.fetchval(_MAKE_PARTITIONS, self._months_ahead)
+                    await make_ahead(connection, self._months_ahead)
                 made = True
-            await wait(stop, _DAY_S if made else _LOOK_AGAIN_S)
+                await self._gather()
+            await wait(stop, _MONTHS_EVERY_S if made else _LOOK_AGAIN_S)
+
+    async def _gather(self) -> None:
+        """Move what stands in no month; what cannot be moved now is told."""
+        # Somebody reads the trail: it is tried again at the next look.
+        with suppress(asyncpg.LockNotAvailableError):
+            async with self._database.transaction() as connection:
+                await gather(connection)
+        async with self._database.connection() as connection:
+            outside = await look_outside(connection)
+        if outside.refusal is not None:
+            self._on_alarm(outside.refusal)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quaestor.cli.audit_months import months
 from quaestor.cli.output import Failed, Json, Output, command
 from quaestor.cli.place import AuditKey, Checkpoints, Data, Dsn, Opened, ProjectDir, SigningKeyFile
 from quaestor.cli.reading import in_database
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
+
+audit.command("months")(months)
 
 _SHOWN = 10
 

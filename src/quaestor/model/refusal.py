@@ -186,6 +186,7 @@ REFUSALS: dict[str, RefusalKind] = _table(
     ("audit_checkpoint_unwritable", "operator", "A checkpoint cannot be written to its place."),
     ("audit_horizon_blocked", "operator", "A transaction has been open too long to go on."),
     ("audit_leaves_behind", "operator", "Entries of the audit trail wait for their leaf."),
+    ("audit_outside_months", "operator", "Entries of the trail stand in no month's partition."),
     ("audit_key_exposed", "operator", "Others than its owner can read a key file."),
     ("audit_key_missing", "operator", "The deployment key that wrapped this is not given."),
     ("audit_key_unreadable", "operator", "A key file cannot be read, or holds no key."),
