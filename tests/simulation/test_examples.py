@@ -54,3 +54,16 @@ def test_a_run_waits_for_the_worker_that_comes_after_a_late_death(simulations: S
 
     assert ended.books.deaths > 0
     assert broken(ended.books) == []
+
+
+# A parked document's events found three dying workers, and no claim took it any more: it kept the
+# owner it had, whose retry and cancellation nobody read.
+AN_EVENT_TO_A_PARKED_DOCUMENT_KILLS = 3963
+
+
+def test_a_parked_document_that_three_workers_died_with_is_worked_on_again(
+    simulations: Server,
+) -> None:
+    ended = simulations.run(plan_of(AN_EVENT_TO_A_PARKED_DOCUMENT_KILLS), Conduct(again=False))
+
+    assert broken(ended.books) == []

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 import structlog
 
 from quaestor.flows.kit.step import Park
@@ -69,17 +70,17 @@ order by document_id limit $2 for update skip locked
 _LOOK = """
 select exists (select from quaestor.worker where id <> $1) as others,
        exists (select from quaestor.work where deaths > 0 and deaths < $2) as suspects,
-       exists (select from quaestor.work
-               where deaths > 0 and deaths >= $2 and parked_at is null) as killers,
+       exists (select from quaestor.work where deaths > 0 and deaths >= $2) as killers,
        exists (select from quaestor.work
                where lane_since < quaestor.clock() - $3::interval
                  and due_at is not null and parked_at is null) as waited
 """
+# Also what was parked already: an event to it may be what kills, and no claim takes it any more.
 _KILLERS = """
 select document_id, flow, flow_version, release, stage, state, lane, lane_since, due_at, fence,
        woken, woken_seen, outcome, quaestor.clock() as now
 from quaestor.work
-where deaths > 0 and deaths >= $1 and parked_at is null and lease_until < quaestor.clock()
+where deaths > 0 and deaths >= $1 and lease_until < quaestor.clock()
 order by document_id limit $2 for update skip locked
 """
 
@@ -284,5 +285,6 @@ class Upkeep:
 def _set_aside(case: Case, code: str) -> None:
     refusal = refuse(code, lane=case.lane or "none")
     case.lane, case.lane_since = lane_name(NO_SYSTEM, case.document.entity), None
-    case.keep(parked=Park(refusal.owner, refusal))
+    park = case.state.parked or Park(refusal.owner, refusal)
+    case.keep(parked=msgspec.structs.replace(park, owner=refusal.owner, refusal=refusal))
     case.note("park", code, refusal=refusal)
