@@ -27,7 +27,7 @@ __all__ = ["BenchFailed", "Load", "Window", "percentile"]
 # One maps what came in while the other one's transaction commits.
 FEEDERS = 2
 GROUP_MAX = 50
-LOOK_EVERY_S = 0.01
+LOOK_EVERY_S = 0.025
 DRAIN_MAX_S = 60.0
 
 _FINISHED = """
@@ -149,17 +149,18 @@ class Load:
 
     async def _look(self, room: asyncio.Semaphore) -> None:
         clock = asyncio.get_running_loop().time
-        while self._since or not self._draining:
-            rows = await self.app.database.fetch(_FINISHED, list(self._since))
-            now = clock()
-            for row in rows:
-                if row["outcome"] != "ordered":
-                    how = row["outcome"] or row["parked_code"]
-                    raise BenchFailed(f"a requisition of the benchmark ended as {how}")
-                self._finished.append((now, now - self._since.pop(row["document_id"])))
-                self.done += 1
-                room.release()
-            await asyncio.sleep(LOOK_EVERY_S)
+        async with self.app.database.connection() as connection:
+            while self._since or not self._draining:
+                rows = await connection.fetch(_FINISHED, list(self._since))
+                now = clock()
+                for row in rows:
+                    if row["outcome"] != "ordered":
+                        how = row["outcome"] or row["parked_code"]
+                        raise BenchFailed(f"a requisition of the benchmark ended as {how}")
+                    self._finished.append((now, now - self._since.pop(row["document_id"])))
+                    self.done += 1
+                    room.release()
+                await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _inbound(app: Application, raw: bytes) -> Inbound:
