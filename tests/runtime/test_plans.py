@@ -153,8 +153,7 @@ async def _wholes(
 
 
 async def _plan(connection: Connection, statement: str) -> dict[str, Any]:
-    """The generic plan: the one that a prepared statement ends up with."""
-    await connection.execute("set plan_cache_mode = force_generic_plan")
+    """The generic plan: the one that every execution has."""
     await connection.execute(f"prepare hot as {statement}")
     count = max(map(int, re.findall(r"\$(\d+)", statement)), default=0)
     values = f"({', '.join(['null'] * count)})" if count else ""
