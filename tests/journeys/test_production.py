@@ -82,6 +82,7 @@ async def test_the_commands_of_the_composition_work_as_processes(
 ) -> None:
     for name in SECRETS:
         monkeypatch.setenv(name, "hush-hush")
+    monkeypatch.setenv("QUAESTOR_METRICS_PORT", "0")
     token = a_production(place, empty_database.dsn)
     dsn = f"file:{place / 'secrets' / 'dsn'}"
     body = (place / "project" / "requisitions" / "first.json").read_bytes()
@@ -90,11 +91,13 @@ async def test_the_commands_of_the_composition_work_as_processes(
     released = quaestor(*command("release", place))
     with (
         running_quaestor(*command("gateway", place)) as (gateway, ready),
-        running_quaestor(*command("worker", place)) as (worker, _),
+        running_quaestor(*command("worker", place)) as (worker, working),
     ):
         healthy = asked(f"{ready['url']}/healthz")
         taken = asked(f"{ready['url']}/v1/requisitions", token, body)
         held = until(lambda: _held(dsn), "what would have been sent", seconds=90)
+        of_gateway = asked(ready["metrics"])[1].decode()
+        of_worker = asked(working["metrics"])[1].decode()
         worker.send_signal(signal.SIGTERM)
         gateway.send_signal(signal.SIGTERM)
         codes = (worker.wait(60), gateway.wait(60))
@@ -106,7 +109,9 @@ async def test_the_commands_of_the_composition_work_as_processes(
     assert [(one["system"], one["number"]) for one in held] == [("sap", "FIRST-1")]
     assert codes == (0, 0)
     assert "PRODUCTION project" in told.told
-    assert "hush-hush" not in json.dumps(held)
+    assert "hush-hush" not in json.dumps(held) + of_gateway + of_worker
+    assert 'method="POST",route="/v1/requisitions",status="201"} 1.0' in of_gateway
+    assert 'quaestor_parked{owner="operator",refusal="held_while_observing"} 1.0' in of_worker
 
 
 def _held(dsn: str) -> list[dict[str, Any]]:

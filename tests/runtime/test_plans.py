@@ -50,6 +50,8 @@ ALLOWED: Mapping[str, str] = {
     "quaestor.console.finding._LATEST_IDS": "the newest of the index, as many as are shown",
     "quaestor.console.health._ANSWERED": "the newest of the index, at most 1,000",
     "quaestor.console.reading._DOCUMENTS": "asked with a condition only",
+    "quaestor.runtime.watching._CHECKPOINT": "the first of its index",
+    "quaestor.runtime.watching._SPOOLED": "what should be empty, up to a limit",
 }
 
 STATEMENT = re.compile(r"\s*(\(?\s*select|insert into|update|delete from|with)\b", re.IGNORECASE)

@@ -16,6 +16,7 @@ from quaestor.connectors.kit.contract import ActionGuarantee, Guarantee
 from quaestor.gateway.server import listen, serve
 from quaestor.gateway.services import GatewayLimits, Services
 from quaestor.governance.releases import publish
+from quaestor.observability.meters import Meters
 from quaestor.project.load import load_project
 from quaestor.project.project import Project
 from quaestor.runtime.advancing import Advance
@@ -139,6 +140,7 @@ async def gateway_on(
     limits: GatewayLimits | None = None,
     project: Project | None = None,
     change: Callable[[Services], Services] = lambda services: services,
+    meters: Meters | None = None,
 ) -> AsyncIterator[Gateway]:
     """A gateway on this database, with the example project published in it."""
     loaded = project or load_project(file_only_example())
@@ -152,7 +154,15 @@ async def gateway_on(
         with listen("127.0.0.1", 0) as listening:
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             serving = asyncio.create_task(
-                serve(services, listening, stop, shutdown_s=2, ready=ready.set, beside=beside)
+                serve(
+                    services,
+                    listening,
+                    stop,
+                    shutdown_s=2,
+                    ready=ready.set,
+                    beside=beside,
+                    meters=meters,
+                )
             )
             await asyncio.wait_for(ready.wait(), 10)
             connector = aiohttp.TCPConnector(limit=0)

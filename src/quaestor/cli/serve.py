@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quaestor.cli.descriptors import allow_connections
+from quaestor.cli.metrics import Metrics, MetricsHost, MetricsPort, exposed
 from quaestor.cli.output import Failed, Json, Output, command, usage_error
 from quaestor.cli.place import AuditKey, Data, Dsn, Opened, ProjectDir, open_place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.core import Metric
+
+    from quaestor.gateway.services import Services
+    from quaestor.observability.exposing import Source
+    from quaestor.observability.meters import Meters
     from quaestor.project.project import Project
     from quaestor.security.identity import TrustedIssuer
 
@@ -41,6 +49,8 @@ def serve(
     wait_s: Annotated[
         float, typer.Option(min=0, help="How long to wait for an `up` that is still starting.")
     ] = 0.0,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     as_json: Json = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log in JSON.")] = False,
 ) -> None:
@@ -65,7 +75,8 @@ def serve(
         key = opened.audit_key(audit_key)
         trusted = _trusted(opened, loaded, issuer, audience, jwks)
         output = Output(as_json=as_json)
-        uvloop.run(_serve(opened, loaded, key, trusted, host, port, output))
+        metrics = Metrics(metrics_host, metrics_port)
+        uvloop.run(_serve(opened, loaded, key, trusted, host, port, metrics, output))
 
 
 def _trusted(
@@ -94,11 +105,13 @@ async def _serve(
     trusted: TrustedIssuer,
     host: str,
     port: int,
+    metrics: Metrics,
     output: Output,
 ) -> None:
     from quaestor.app import console_beside, open_gateway
     from quaestor.gateway.server import listen
     from quaestor.gateway.server import serve as answer
+    from quaestor.observability.meters import Meters
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -113,10 +126,7 @@ async def _serve(
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{listening.getsockname()[1]}"
 
-    def ready() -> None:
-        output.say(f"the gateway answers at {url}, process {os.getpid()}; pages: {url}/console/")
-        output.result({"url": url, "pid": os.getpid()})
-
+    meters = Meters() if metrics.port is not None else None
     with listening:
         async with open_gateway(
             project,
@@ -127,6 +137,31 @@ async def _serve(
         ) as services:
             shutdown_s = project.settings.deployment.shutdown_s
             beside = console_beside(project, services, audit_key=audit_key)
-            await answer(
-                services, listening, stop, shutdown_s=shutdown_s, ready=ready, beside=beside
-            )
+            async with exposed(metrics, lambda: [_source(services, meters)]) as told:
+
+                def ready() -> None:
+                    pages = f"{url}/console/"
+                    output.say(
+                        f"the gateway answers at {url}, process {os.getpid()}; pages: {pages}"
+                    )
+                    output.result({"url": url, "pid": os.getpid(), **told})
+
+                await answer(
+                    services,
+                    listening,
+                    stop,
+                    shutdown_s=shutdown_s,
+                    ready=ready,
+                    beside=beside,
+                    meters=meters,
+                )
+
+
+def _source(services: Services, meters: Meters | None) -> Source:
+    """The metrics of a gateway; what the database says is told by the workers."""
+    from quaestor.observability.exposing import of_meters, of_pool
+
+    async def source() -> Iterable[Metric]:
+        return [*of_meters(meters or Meters()), *of_pool(*services.database.lent)]
+
+    return source

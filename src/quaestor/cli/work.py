@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from quaestor.cli.metrics import Metrics, MetricsHost, MetricsPort
 from quaestor.cli.output import Failed, Json, Output, command, usage_error
 from quaestor.cli.place import (
     AuditKey,
@@ -47,6 +48,8 @@ def work(
     wait_s: Annotated[
         float, typer.Option(min=0, help="How long to wait for an `up` that is still starting.")
     ] = 0.0,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     allow_crash: Annotated[
         bool, typer.Option("--allow-crash", help=f"Honour {CRASH_VARIABLE}. Never in production.")
     ] = False,
@@ -78,6 +81,7 @@ def work(
             read_simulated(simulated or (), opened),
             name,
             crash_at,
+            Metrics(metrics_host, metrics_port),
         )
         uvloop.run(run_worker(worker, output))
 

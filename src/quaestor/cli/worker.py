@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from quaestor.app import Application
 from quaestor.audit.keeper import Keeper
 from quaestor.cli.keeping import checkpointer
+from quaestor.cli.metrics import Metrics, exposed
 from quaestor.cli.output import Output
 from quaestor.cli.place import Opened
 from quaestor.cli.where import tell_where
@@ -22,6 +24,11 @@ from quaestor.connectors.kit.ready import Ready
 from quaestor.model.refusal import Refusal
 from quaestor.project.load import load_project
 from quaestor.runtime.crash import crash_hook, no_crash
+
+if TYPE_CHECKING:
+    from quaestor.observability.exposing import Source
+    from quaestor.runtime.engine import Engine
+    from quaestor.store import Database
 
 __all__ = ["Worker", "run_worker"]
 
@@ -44,6 +51,7 @@ class Worker(msgspec.Struct, frozen=True):
     systems: Mapping[str, Ready]
     name: str
     crash_at: str
+    metrics: Metrics
 
 
 async def run_worker(worker: Worker, output: Output) -> None:
@@ -74,16 +82,23 @@ async def run_worker(worker: Worker, output: Output) -> None:
             asyncio.create_task(Keeper(app.database, signing, on_alarm=_alarm).run(stop)),
             asyncio.create_task(app.puller(engine).run(stop)),
         ]
-        output.say(f"{worker.name} is at work, process {os.getpid()}")
-        output.result({"worker": worker.name, "pid": os.getpid()})
-        # What is loaded by now stays: it is not looked through again and again.
-        gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER)
         try:
-            await engine.run()
+            async with exposed(worker.metrics, lambda: [_watch(engine, app.database)]) as told:
+                output.say(f"{worker.name} is at work, process {os.getpid()}")
+                output.result({"worker": worker.name, "pid": os.getpid(), **told})
+                # What is loaded by now stays: it is not looked through again and again.
+                gc.freeze()
+                gc.set_threshold(_COLLECT_AFTER)
+                await engine.run()
         finally:
             stop.set()
             await asyncio.gather(*beside)
+
+
+def _watch(engine: Engine, database: Database) -> Source:
+    from quaestor.runtime.watching import Watch
+
+    return Watch(engine, database)
 
 
 def _alarm(refusal: Refusal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,9 +17,10 @@ from quaestor.gateway.idempotency import forget_expired
 from quaestor.gateway.services import Services
 from quaestor.gateway.serving import make_app
 from quaestor.gateway.webhooks import forget_deliveries
+from quaestor.observability.meters import Meters
 from quaestor.store.errors import StoreError
 
-__all__ = ["Asgi", "listen", "serve"]
+__all__ = ["Asgi", "listen", "metered", "serve"]
 
 _log = structlog.get_logger(__name__)
 
@@ -66,13 +68,16 @@ async def serve(
     shutdown_s: float,
     ready: Callable[[], None] = lambda: None,
     beside: Mapping[str, Asgi] | None = None,
+    meters: Meters | None = None,
 ) -> None:
     """Answer requests until `stop` is set; what is under way then has `shutdown_s` to finish.
 
     `beside` has other applications of this address, by the first segment of their paths (`/x`).
+    With `meters` every request is timed.
     """
+    app = _with_others(make_app(services), beside or {})
     config = uvicorn.Config(
-        _with_others(make_app(services), beside or {}),
+        app if meters is None else metered(app, meters),
         http="httptools",
         ws="none",
         lifespan="off",
@@ -103,6 +108,32 @@ def _with_others(app: Asgi, others: Mapping[str, Asgi]) -> Asgi:
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         first = "/" + scope["path"].split("/", 2)[1] if scope["type"] == "http" else ""
         await others.get(first, app)(scope, receive, send)
+
+    return answer
+
+
+def metered(app: Asgi, meters: Meters) -> Asgi:
+    """Time each request by its route. What was refused at the door, or is no path of ours, has
+    none: so nobody makes up routes.
+    """
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        began, status = time.monotonic(), 500
+
+        async def sending(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        meters.requests_open += 1
+        try:
+            await app(scope, receive, sending)
+        finally:
+            meters.requests_open -= 1
+            route = scope.get("path_template", "")
+            method = scope["method"] if route else ""
+            meters.answered(route, method, status, time.monotonic() - began)
 
     return answer
 

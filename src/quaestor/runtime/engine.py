@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from quaestor.observability.meters import Meters
 from quaestor.runtime.advancing import Advance, Batch
 from quaestor.runtime.case import Case
 from quaestor.runtime.crash import no_crash
@@ -59,10 +60,11 @@ class Engine:
     upkeep: Upkeep
     options: EngineOptions = field(default_factory=EngineOptions)
     at: Callable[[str], None] = no_crash
+    meters: Meters = field(default_factory=Meters)
 
     def __post_init__(self) -> None:
         self.outcomes = OutcomeWriter(
-            self.database, self.advance, self._launch, self._finished, self.at
+            self.database, self.advance, self._launch, self._finished, self.at, self.meters
         )
         self.reconciler = Reconciler(
             self.database, self.dispatch, self.advance.links, self.advance.reconcile_every_s
@@ -204,6 +206,8 @@ class Engine:
         if any(call.attempts for call in batches[-1].calls):
             self.at("after_intent")
         self._launch(batches[-1].calls, claimed_monotonic)
+        self.meters.claims.add(time.monotonic() - claimed_monotonic, len(kept))
+        self.meters.saved(case.outcome for case in kept)
         await self.upkeep.declare([])
         return len(kept)
 
@@ -228,7 +232,9 @@ class Engine:
             task.add_done_callback(self._calls.discard)
 
     async def _call(self, call: Call, claimed_monotonic: float) -> None:
-        self.outcomes.put(await make_call(call, claimed_monotonic, self.at))
+        outcome = await make_call(call, claimed_monotonic, self.at)
+        self.meters.called(call.link.name, call.kind, outcome.answer, outcome.elapsed_ms / 1000)
+        self.outcomes.put(outcome)
 
     def _finished(self, cases: Sequence[Case]) -> None:
         """These documents are on the wire no more; their next step may be due at once."""

@@ -150,6 +150,10 @@ class Lanes:
         self._taken[system] -= 1
         self.circuit(system).probing = False
 
+    def taken_of(self, system: str) -> int:
+        """Calls in flight of one system."""
+        return self._taken.get(system, 0)
+
     def taken(self) -> int:
         """Calls in flight."""
         return sum(self._taken.values())

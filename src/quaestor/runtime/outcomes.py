@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,7 @@ from quaestor.connectors.kit.contract import (
 from quaestor.flows.kit.dossier import Answered
 from quaestor.flows.kit.step import Park
 from quaestor.model.refusal import Refused, refuse
+from quaestor.observability.meters import Meters
 from quaestor.runtime.advancing import Advance, Batch
 from quaestor.runtime.case import Case
 from quaestor.runtime.dispatch import load_arrivals
@@ -55,6 +57,7 @@ STORAGE_PAUSE_S = 0.2
 COMMITTERS = 2
 # Into how many parts a group that cannot be committed is divided, side by side.
 PARTS = 4
+_WAITS_KEPT = 10_000
 
 _HELD = """
 select w.document_id, w.woken, w.woken_seen, (select quaestor.clock()) as now
@@ -75,7 +78,7 @@ _log = structlog.get_logger(__name__)
 class OutcomeWriter:
     """Commits outcomes in groups. `launch` starts the calls that follow; `at` is a crash hook.
 
-    `latencies_ms` are the times from an answer to its commit, for the benchmark and for tests.
+    `waits_ms` are the times from an answer to its commit, of the newest ones.
     """
 
     database: Database
@@ -83,10 +86,11 @@ class OutcomeWriter:
     launch: Callable[[Sequence[Call], float], None]
     finished: Callable[[Sequence[Case]], None]
     at: Callable[[str], None]
+    meters: Meters = field(default_factory=Meters)
     fenced: int = 0
     unrecordable: int = 0
     committed: int = 0
-    waits_ms: list[float] = field(default_factory=list)
+    waits_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_WAITS_KEPT))
     _ready: list[Outcome] = field(default_factory=list)
     _committing: int = 0
     _asides: set[asyncio.Task[None]] = field(default_factory=set)
@@ -177,6 +181,7 @@ class OutcomeWriter:
             self.at("before_outcome")
             return kept
 
+        began = time.monotonic()
         try:
             kept = await self.database.run(work)
         except BaseException:
@@ -184,6 +189,8 @@ class OutcomeWriter:
                 self.advance.give_back(batches.pop())
             raise
         now = time.monotonic()
+        self.meters.commits.add(now - began, len(kept))
+        self.meters.saved(case.outcome for case in kept)
         if len(kept) < len(group):
             held = {case.document.id for case in kept}
             late = sorted(by_id.keys() - held)

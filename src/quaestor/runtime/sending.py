@@ -35,6 +35,7 @@ __all__ = ["Call", "Outcome", "SystemLink", "make_call"]
 _command_decoder = msgspec.json.Decoder(Command)
 # What the last request may take beyond its own time-out before the whole call is cut off.
 _GRACE_S = 0.25
+_KINDS = {SendNow: "send", LookNow: "look", AskNow: "ask"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Call:
     lane: str
     began_at: datetime
     send_before: float
+
+    @property
+    def kind(self) -> str:
+        """What it does there, in a word."""
+        return _KINDS[type(self.move)]
 
     @property
     def attempts(self) -> int:

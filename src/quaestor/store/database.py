@@ -156,6 +156,11 @@ class Database:
             raise StorageUnavailable from error
         return cls(pool, acquire_timeout_s, look_up_timeout_s)
 
+    @property
+    def lent(self) -> tuple[int, int]:
+        """How many connections are in use, and how many there may be."""
+        return self._pool.get_size() - self._pool.get_idle_size(), self._pool.get_max_size()
+
     async def close(self) -> None:
         """Wait for lent connections to come back, then close them all."""
         await self._pool.close()
