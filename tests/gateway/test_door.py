@@ -11,9 +11,19 @@ import msgspec
 from quaestor.gateway.admission import Admission
 from quaestor.gateway.door import Door
 from quaestor.gateway.services import GatewayLimits
+from quaestor.security.identity import LaptopIssuer, new_signing_key
+from quaestor.security.known_tokens import KnownTokens
 
 LIMITS = GatewayLimits(at_once_max=3, changes_max=2, per_client_max=1)
 ASKING = ("/v1/validations",)
+ISSUER = LaptopIssuer(new_signing_key())
+NOW_S = 1_800_000_000
+
+
+def token_of(client: str) -> str:
+    return ISSUER.token(
+        subject=client, scopes=["a:b"], entities=["acme-de"], now_s=NOW_S, ttl_s=600
+    )
 
 
 class Visitors:
@@ -22,7 +32,10 @@ class Visitors:
     def __init__(self) -> None:
         self.now = 100.0
         self.admission = Admission(LIMITS, lambda: self.now)
-        self.door = Door(self._app, self.admission, ASKING, lambda: self.now, self._sleep)
+        self.tokens = KnownTokens([ISSUER.trusted])
+        self.door = Door(
+            self._app, self.admission, self.tokens, ASKING, lambda: self.now, self._sleep
+        )
         self.inside = ExitStack()
         self.waits: list[float] = []
         self.meanwhile: Callable[[], None] = lambda: None
@@ -49,7 +62,7 @@ class Visitors:
             "method": "POST",
             "path": path,
             "client": ("127.0.0.1", port),
-            "headers": [(b"authorization", token.encode())],
+            "headers": [(b"authorization", f"Bearer {token}".encode())],
         }
         await self.door(scope, None, send)
         headers = {name.decode(): value.decode() for name, value in said[0]["headers"]}
@@ -86,12 +99,13 @@ async def test_changes_leave_room_to_whoever_only_asks() -> None:
 
 async def test_a_client_that_has_its_share_is_known_by_its_token_at_the_door() -> None:
     visitors = Visitors()
-    visitors.admission.know("Bearer portal", "portal")
+    portal = token_of("portal")
+    visitors.tokens.verify(portal, now_s=NOW_S)
     visitors.inside.enter_context(visitors.admission.share("portal", changes=True))
 
-    greedy, _, body = await visitors.comes(token="Bearer portal")
-    asking, _, _ = await visitors.comes("/v1/validations", token="Bearer portal")
-    other, _, _ = await visitors.comes(token="Bearer another")
+    greedy, _, body = await visitors.comes(token=portal)
+    asking, _, _ = await visitors.comes("/v1/validations", token=portal)
+    other, _, _ = await visitors.comes(token=token_of("another"))
 
     assert (greedy, msgspec.json.decode(body)["code"]) == (429, "rate_limited")
     assert (asking, other) == (200, 200)
@@ -121,6 +135,19 @@ async def test_the_more_are_sent_away_the_later_they_are_to_come() -> None:
 
     assert [told[place] for place in (0, 499, 500, 1000, 2000, 3000)] == list("112355")
     assert later == "1"
+
+
+async def test_who_was_to_come_by_now_counts_no_more_whoever_was_told_before_or_after() -> None:
+    visitors = Visitors()
+    visitors.take_room(changes=2)
+
+    for port in range(1100):
+        await visitors.comes(port=port)
+    visitors.now += 2.5
+    told = (await visitors.comes(port=5000))[1]["retry-after"]
+
+    # Only the last hundred, who were told three seconds, are still away.
+    assert told == "1"
 
 
 async def test_who_waited_is_let_in_where_there_is_room_by_then() -> None:

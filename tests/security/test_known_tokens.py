@@ -27,6 +27,17 @@ def test_the_caller_is_the_one_that_the_token_names() -> None:
     assert known.verify(token(subject="other"), now_s=NOW).subject == "other"
 
 
+def test_whose_token_it_is_is_known_once_it_was_found_good() -> None:
+    known, good = KnownTokens([ISSUER.trusted]), token()
+
+    before = known.client_of(good)
+    known.verify(good, now_s=NOW)
+
+    assert before is None
+    assert known.client_of(good) == "portal"
+    assert known.client_of(token(subject="other")) is None
+
+
 @pytest.mark.parametrize("later_s", [KNOWN_S, KNOWN_S + 1])
 def test_an_issuer_who_is_trusted_no_more_is_noticed_soon(later_s: int) -> None:
     trusted, good = [ISSUER.trusted], token()

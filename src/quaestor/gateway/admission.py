@@ -7,8 +7,9 @@ taken, people still see their budgets. A client has its share of either.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
+from typing import Generic, TypeVar
 
 from quaestor.gateway.problems import Problem
 from quaestor.gateway.services import GatewayLimits
@@ -17,7 +18,9 @@ __all__ = ["Admission"]
 
 _MINUTE_S = 60.0
 _ADDRESSES_MAX = 10_000
-_KNOWN_MAX = 10_000
+
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Admission:
@@ -27,51 +30,32 @@ class Admission:
         self._limits = limits
         self._monotonic = monotonic
         self._at_once: Counter[bool] = Counter()
-        self._clients: Counter[tuple[str, bool]] = Counter()
+        self._clients: Counter[tuple[str | None, bool]] = Counter()
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        self._known: OrderedDict[int, str] = OrderedDict()
 
-    @contextmanager
-    def room(self, *, changes: bool) -> Iterator[None]:
+    def room(self, *, changes: bool) -> AbstractContextManager[None]:
         """A place for one request. Raises `Problem` where there is none."""
         if self._is_full(changes):
             raise Problem("overloaded")
-        self._at_once[changes] += 1
-        try:
-            yield
-        finally:
-            self._at_once[changes] -= 1
+        return _Place(self._at_once, changes)
 
-    @contextmanager
-    def share(self, client: str, *, changes: bool) -> Iterator[None]:
-        """A place among those that one client may hold."""
+    def share(self, client: str, *, changes: bool) -> AbstractContextManager[None]:
+        """A place among those that one client may hold. Raises `Problem` where there is none."""
         held = client, changes
         if self._clients[held] >= self._limits.per_client_max:
             raise Problem("rate_limited")
-        self._clients[held] += 1
-        try:
-            yield
-        finally:
-            self._clients[held] -= 1
-            if not self._clients[held]:
-                del self._clients[held]
+        return _Place(self._clients, held)
 
-    def know(self, authorization: str, client: str) -> None:
-        """Whoever comes with this header is this client, as its token has shown."""
-        key = hash(authorization)
-        self._known[key] = client
-        self._known.move_to_end(key)
-        if len(self._known) > _KNOWN_MAX:
-            self._known.popitem(last=False)
-
-    def no_room(self, authorization: str, *, changes: bool) -> Problem | None:
+    def no_room(self, client: Callable[[], str | None], *, changes: bool) -> Problem | None:
         """What a request would be told at this moment, before anything of it is read; `None` where
         it finds room. It never lets anybody in: `room` and `share` do.
+
+        Whose it is is asked only while somebody has all of his share.
         """
         if self._is_full(changes):
             return Problem("overloaded")
-        client = self._known.get(hash(authorization))
-        if client is None or self._clients[client, changes] < self._limits.per_client_max:
+        most = self._limits.per_client_max
+        if max(self._clients.values(), default=0) < most or self._clients[client(), changes] < most:
             return None
         return Problem("rate_limited")
 
@@ -96,3 +80,20 @@ class Admission:
         if count >= self._limits.bad_tokens_per_minute_max:
             retry_after_s = max(1, round(_MINUTE_S - (now - since)))
             raise Problem("rate_limited", headers={"Retry-After": str(retry_after_s)})
+
+
+class _Place(AbstractContextManager[None], Generic[K]):
+    """One more under this key, until it is left."""
+
+    __slots__ = ("_counted", "_key")
+
+    def __init__(self, counted: Counter[K], key: K) -> None:
+        self._counted, self._key = counted, key
+
+    def __enter__(self) -> None:
+        self._counted[self._key] += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._counted[self._key] -= 1
+        if not self._counted[self._key]:
+            del self._counted[self._key]

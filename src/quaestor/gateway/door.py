@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-import msgspec
-
 from quaestor.gateway.admission import Admission
-from quaestor.gateway.pipeline import new_request_id
-from quaestor.gateway.problems import PROBLEM_JSON, RETRY_AFTER_S, Problem, problem_body
+from quaestor.gateway.arrival import Arrival, Asgi, refused, say, values_of
+from quaestor.gateway.problems import RETRY_AFTER_S, Problem
+from quaestor.security.identity import TokenInvalid, bearer_token
+from quaestor.security.known_tokens import KnownTokens
 
-__all__ = ["HEADERS", "Asgi", "Door"]
-
-Asgi = Callable[[Any, Any, Any], Awaitable[None]]
-
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+__all__ = ["Door"]
 
 _GUARDED = "/v1/"
 _CALLERS_MAX = 10_000
@@ -43,17 +38,20 @@ class Door:
         self,
         app: Asgi,
         admission: Admission,
+        tokens: KnownTokens,
         asking: Collection[str],
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._app = app
         self._admission = admission
+        self._tokens = tokens
         self._asking = frozenset(asking)
         self._monotonic = monotonic
         self._sleep = sleep
-        # Until when a connection was told to stay away.
-        self._told: OrderedDict[object, float] = OrderedDict()
+        # Until when a connection was told to stay away; who was to come by now goes at a sweep.
+        self._told: dict[object, float] = {}
+        self._sweep_at = 0.0
         self._held = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -62,14 +60,21 @@ class Door:
             if problem is not None:
                 problem = await self._heeded(scope, problem)
             if problem is not None:
-                await _refuse(send, problem)
+                request_id = Arrival(scope).request_id
+                await say(send, refused(problem, request_id), request_id)
                 return
         await self._app(scope, receive, send)
 
     def _no_room(self, scope: Any) -> Problem | None:
         changes = scope["method"] == "POST" and scope["path"] not in self._asking
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        return self._admission.no_room(given.decode("latin-1"), changes=changes)
+        return self._admission.no_room(lambda: self._client(scope), changes=changes)
+
+    def _client(self, scope: Any) -> str | None:
+        """Whom the request counts against, if its token was seen before."""
+        try:
+            return self._tokens.client_of(bearer_token("".join(values_of(scope, b"authorization"))))
+        except TokenInvalid:
+            return None
 
     async def _heeded(self, scope: Any, problem: Problem) -> Problem | None:
         """The same, or `None` if there is room once the connection has stayed away long enough."""
@@ -91,26 +96,10 @@ class Door:
     def _send_away(self, caller: object, problem: Problem) -> None:
         """Tell the connection when to come again, and keep that in mind."""
         now = self._monotonic()
-        while self._told and next(iter(self._told.values())) <= now:
-            self._told.popitem(last=False)
+        if now >= self._sweep_at:
+            self._told = {each: until for each, until in self._told.items() if until > now}
+            self._sweep_at = now + RETRY_AFTER_S
         retry_after_s = min(_RETRY_AFTER_S_MAX, RETRY_AFTER_S + len(self._told) // _CALLERS_PER_S)
         problem.headers["Retry-After"] = str(retry_after_s)
-        self._told[caller] = now + retry_after_s
-        self._told.move_to_end(caller)
-        if len(self._told) > _CALLERS_MAX:
-            self._told.popitem(last=False)
-
-
-async def _refuse(send: Any, problem: Problem) -> None:
-    request_id = new_request_id()
-    body = msgspec.json.encode(problem_body(problem, request_id))
-    headers = {
-        "Content-Type": PROBLEM_JSON,
-        "Content-Length": str(len(body)),
-        "X-Request-Id": request_id,
-        **HEADERS,
-        **problem.headers,
-    }
-    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})
+        if len(self._told) < _CALLERS_MAX or caller in self._told:
+            self._told[caller] = now + retry_after_s

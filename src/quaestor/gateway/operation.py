@@ -5,7 +5,7 @@ makes the routes, the OpenAPI document and the tests that walk it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -33,8 +33,7 @@ class Answer(msgspec.Struct, frozen=True):
         return _encoder.encode(self.body)
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What a handler is given. `body` is of the operation's type, `path` and `query` are text,
     `stated` is what the operation `asks`.
     """
@@ -42,8 +41,8 @@ class Call:
     services: Services
     caller: Caller
     request_id: str
-    path: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
     body: Any = None
     if_match: str | None = None
     key: str = ""

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from quaestor.gateway.door import Asgi
+from quaestor.gateway.arrival import Asgi
 from quaestor.gateway.idempotency import forget_expired
 from quaestor.gateway.services import Services
 from quaestor.gateway.serving import make_app

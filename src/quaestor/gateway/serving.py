@@ -4,48 +4,52 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
-import structlog
 from litestar import HttpMethod, Litestar, Request, Response
-from litestar.exceptions import HTTPException
-from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
+from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
+from litestar.types import ASGIApp
 
 from quaestor.gateway.admission import Admission
-from quaestor.gateway.door import HEADERS, Asgi, Door
+from quaestor.gateway.arrival import HEADERS, Arrival, Asgi, CallerGone, refused, say
+from quaestor.gateway.door import Door
+from quaestor.gateway.failing import problem_of
 from quaestor.gateway.openapi import openapi_document
-from quaestor.gateway.operation import Operation
-from quaestor.gateway.pipeline import Pipeline, new_request_id
-from quaestor.gateway.problems import PROBLEM_JSON, Problem, problem_body
+from quaestor.gateway.operation import Answer
+from quaestor.gateway.pipeline import Pipeline
+from quaestor.gateway.problems import Problem
 from quaestor.gateway.routes import OPERATIONS
 from quaestor.gateway.services import Services
 from quaestor.model.refusal import REFUSALS, refuse
+from quaestor.security.known_tokens import KnownTokens
 from quaestor.store.errors import is_storage_trouble
 
 __all__ = ["make_app"]
 
-_log = structlog.get_logger(__name__)
-
-_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
-
-AnyRequest = Request[Any, Any, Any]
+Endpoint = Callable[[Arrival], Awaitable[Answer]]
+# By path and method.
+Endpoints = dict[str, dict[str, Endpoint]]
 
 
 def make_app(services: Services) -> Asgi:
     """The application on these services, which stay the caller's to close."""
-    admission = Admission(services.limits, time.monotonic)
+    admission, tokens = Admission(services.limits, time.monotonic), KnownTokens(services.trusted)
     asking = [each.path for each in OPERATIONS if each.method == "POST" and not each.keyed]
-    return Door(_behind_the_door(services, Pipeline(services, admission)), admission, asking)
+    behind = _behind_the_door(services, Pipeline(services, admission, tokens))
+    return Door(behind, admission, tokens, asking)
 
 
 def _behind_the_door(services: Services, pipeline: Pipeline) -> Asgi:
-    handlers = [_route(operation, pipeline) for operation in OPERATIONS]
-    handlers += [*_open_routes(services), *_webhook_routes(pipeline)]
+    endpoints: Endpoints = {}
+    for each in OPERATIONS:
+        of_path = endpoints.setdefault(each.path, {})
+        of_path[each.method] = partial(pipeline.carry_out, each)
+    endpoints |= _open_endpoints(services) | _webhook_endpoints(pipeline)
     return Litestar(
-        route_handlers=handlers,
+        route_handlers=[_route(path, of_path) for path, of_path in endpoints.items()],
         openapi_config=None,
         exception_handlers={Exception: _refuse},
         request_max_body_size=None,
@@ -54,26 +58,39 @@ def _behind_the_door(services: Services, pipeline: Pipeline) -> Asgi:
     )
 
 
-def _route(operation: Operation, pipeline: Pipeline) -> HTTPRouteHandler:
-    async def endpoint(request: AnyRequest) -> ASGIResponse:
-        request_id = new_request_id()
-        request.state.request_id = request_id
-        answer = await pipeline.carry_out(operation, request, request_id)
-        headers = {**HEADERS, "X-Request-Id": request_id, **answer.headers}
-        return ASGIResponse(body=answer.encoded, status_code=answer.status, headers=headers)
+def _route(path: str, endpoints: Mapping[str, Endpoint]) -> ASGIRouteHandler | HTTPRouteHandler:
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        arrival = Arrival(scope, receive)
+        try:
+            endpoint = endpoints.get(scope["method"])
+            if endpoint is None:
+                raise Problem("method_not_allowed", headers={"Allow": ", ".join(endpoints)})
+            answer = await endpoint(arrival)
+        except CallerGone:
+            return
+        except Exception as error:  # noqa: BLE001 - what was not foreseen is logged there
+            request_id = arrival.request_id
+            answer = refused(problem_of(error, request_id), request_id)
+        await say(send, answer, arrival.request_id)
 
-    method = HttpMethod(operation.method)
-    path = re.sub(r"\{(\w+)\}", r"{\1:str}", operation.path)
-    return HTTPRouteHandler(path, http_method=method, name=operation.id)(endpoint)
+    async def found() -> ASGIApp:
+        return serve
+
+    if "{" not in path:
+        return ASGIRouteHandler(path, name=path, copy_scope=False)(serve)
+    # The framework's plain ASGI routes have no parameters in their paths.
+    template = re.sub(r"\{(\w+)\}", r"{\1:str}", path)
+    methods = [HttpMethod(method) for method in endpoints]
+    return HTTPRouteHandler(template, name=path, http_method=methods)(found)
 
 
-def _open_routes(services: Services) -> list[HTTPRouteHandler]:
+def _open_endpoints(services: Services) -> Endpoints:
     """What is answered without a token, and also when the gateway takes no more work."""
 
-    async def healthz() -> Response[bytes]:
-        return _response(200, b'{"status":"alive"}', new_request_id(), {})
+    async def healthz(_: Arrival) -> Answer:
+        return Answer(200, {"status": "alive"})
 
-    async def readyz() -> Response[bytes]:
+    async def readyz(_: Arrival) -> Answer:
         try:
             known = await services.database.fetchval(
                 "select exists (select from quaestor.release where hash = $1)", services.release
@@ -84,76 +101,40 @@ def _open_routes(services: Services) -> list[HTTPRouteHandler]:
             raise Problem("storage_unavailable") from None
         if not known:
             raise Problem(refuse("not_ready", release="unpublished"))
-        return _response(200, b'{"status":"ready"}', new_request_id(), {})
+        return Answer(200, {"status": "ready"})
 
-    async def problem(request: AnyRequest) -> Response[bytes]:
-        kind = REFUSALS.get(request.path_params["code"])
+    async def problem(arrival: Arrival) -> Answer:
+        kind = REFUSALS.get(arrival.path_params["code"])
         if kind is None:
             raise Problem("not_found")
-        return _response(200, msgspec.json.encode(kind), new_request_id(), {})
+        return Answer(200, kind)
 
-    document = msgspec.json.encode(openapi_document(OPERATIONS))
+    document = msgspec.Raw(msgspec.json.encode(openapi_document(OPERATIONS)))
 
-    async def openapi() -> Response[bytes]:
-        return _response(200, document, new_request_id(), {})
+    async def openapi(_: Arrival) -> Answer:
+        return Answer(200, document)
 
-    return [
-        HTTPRouteHandler(path, http_method=HttpMethod.GET, name=path)(handler)
-        for path, handler in (
-            ("/healthz", healthz),
-            ("/readyz", readyz),
-            ("/problems/{code:str}", problem),
-            ("/openapi.json", openapi),
-        )
-    ]
+    return {
+        "/healthz": {"GET": healthz},
+        "/readyz": {"GET": readyz},
+        "/problems/{code}": {"GET": problem},
+        "/openapi.json": {"GET": openapi},
+    }
 
 
-def _webhook_routes(pipeline: Pipeline) -> list[HTTPRouteHandler]:
-    def taking(path: str, *, for_token: bool) -> HTTPRouteHandler:
-        async def webhook(request: AnyRequest) -> Response[bytes]:
-            request_id = new_request_id()
-            request.state.request_id = request_id
-            receipt = await pipeline.take_delivery(request, request_id, for_token=for_token)
-            return _response(receipt.status, receipt.body, request_id, {}, receipt.media_type)
-
-        return HTTPRouteHandler(path, http_method=HttpMethod.POST, name=path)(webhook)
-
-    return [
-        taking("/v1/webhooks/{system:str}", for_token=False),
-        taking("/v1/webhooks/{system:str}/token", for_token=True),
-    ]
+def _webhook_endpoints(pipeline: Pipeline) -> Endpoints:
+    return {
+        "/v1/webhooks/{system}": {"POST": partial(pipeline.take_delivery, for_token=False)},
+        "/v1/webhooks/{system}/token": {"POST": partial(pipeline.take_delivery, for_token=True)},
+    }
 
 
-def _refuse(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """Every error as a problem; what nobody foresaw is logged and not shown."""
-    request_id = getattr(request.state, "request_id", None) or new_request_id()
-    problem = _problem(error)
-    if problem is None:
-        _log.error("unforeseen", request=request_id, exc_info=error)
-        problem = Problem("unforeseen")
-    body = msgspec.json.encode(problem_body(problem, request_id))
-    return _response(problem.status, body, request_id, problem.headers, PROBLEM_JSON)
-
-
-def _problem(error: Exception) -> Problem | None:
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, HTTPException):
-        code = _OF_STATUS.get(error.status_code)
-        if code is None and 400 <= error.status_code < 500:
-            code = "invalid_encoding"
-        allowed = {n: v for n, v in (error.headers or {}).items() if n.lower() == "allow"}
-        return Problem(code, headers=allowed) if code else None
-    return None
-
-
-def _response(
-    status: int,
-    body: bytes,
-    request_id: str,
-    headers: Mapping[str, str],
-    media_type: str = "application/json",
-) -> Response[bytes]:
-    every = {**HEADERS, "X-Request-Id": request_id, **headers}
-    media_type = every.pop("Content-Type", media_type)
-    return Response(body, status_code=status, media_type=media_type, headers=every)
+def _refuse(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What the framework refuses by itself: a path or a method that is none of ours."""
+    request_id = Arrival(request.scope).request_id
+    answer = refused(problem_of(error, request_id), request_id)
+    return Response(
+        answer.encoded,
+        status_code=answer.status,
+        headers={**HEADERS, "X-Request-Id": request_id, **answer.headers},
+    )

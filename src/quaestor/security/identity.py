@@ -26,6 +26,7 @@ __all__ = [
     "LaptopIssuer",
     "TokenInvalid",
     "TrustedIssuer",
+    "bearer_token",
     "new_signing_key",
     "read_issuer",
     "verify",
@@ -88,6 +89,14 @@ def read_issuer(issuer: str, audience: str, jwks: Mapping[str, Any]) -> TrustedI
     if not keys:
         raise ValueError("the key set holds no key that may sign tokens")
     return TrustedIssuer(issuer, audience, keys)
+
+
+def bearer_token(authorization: str) -> str:
+    """The token of this header (RFC 6750). Raises `TokenInvalid`."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.isascii():
+        raise TokenInvalid("There is no bearer token.")
+    return token.strip()
 
 
 def verify(token: str, trusted: Sequence[TrustedIssuer], *, now_s: int) -> Caller:
