@@ -9,6 +9,8 @@ content: a line that was changed since, or a crosswalk, cannot make an order be 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from quaestor.budget.effects import Committed
@@ -27,7 +29,7 @@ from quaestor.flows.kit.effects import (
 )
 from quaestor.flows.kit.reads import Routing, Seams
 from quaestor.flows.kit.step import Done, Park, Step
-from quaestor.masterdata.enrich import enrich, group_of, order_groups
+from quaestor.masterdata.enrich import enrich, order_groups
 from quaestor.model.coding import Coding
 from quaestor.model.crosswalk import Crosswalks
 from quaestor.model.order import OrderGroup, PurchaseOrder
@@ -73,15 +75,16 @@ def order_name(group: str) -> str:
 
 def placed(dossier: Dossier) -> tuple[Placed, ...]:
     """The orders that stand, also those that a withdrawn send left there; by group."""
-    found = []
-    for name, send in sorted(dossier.sends.items()):
+    found, results = [], dossier.results
+    for name in sorted(dossier.sends):
         if not name.startswith(_ORDER):
             continue
-        match dossier.results.get(name):
+        group = name.removeprefix(_ORDER)
+        match results.get(name):
             case (Applied() as document) | Withdrawn(left=Applied() as document):
-                found.append(Placed(name.removeprefix(_ORDER), send.system, document))
-    group_cancelled = (isinstance(dossier.results.get(_cancel(o.group)), Applied) for o in found)
-    return tuple(order for order, gone in zip(found, group_cancelled, strict=True) if not gone)
+                if not isinstance(results.get(_cancel(group)), Applied):
+                    found.append(Placed(group, dossier.sends[name].system, document))
+    return tuple(found)
 
 
 def is_committed(dossier: Dossier, group: str) -> bool:
@@ -106,8 +109,8 @@ def ordering(dossier: Dossier) -> Step:
     if isinstance(targets, Refusal):
         return _parked(targets)
     # The first is tried by `posting`, which comes next and sends it.
-    for group in targets.groups[1:]:
-        order = _order(dossier, targets, group)
+    for key in list(targets.groups)[1:]:
+        order = _order(dossier, targets, key)
         if isinstance(order, Refusal):
             return _parked(order)
     return Step((), "posting")
@@ -120,14 +123,13 @@ def posting(dossier: Dossier) -> Step:
         return _parked(targets)
     results = dossier.results
     standing = {order.group for order in placed(dossier)}
-    open_groups = [group for group in targets.groups if group.key not in standing]
-    open_groups.sort(key=lambda group: order_name(group.key) in results)
-    if not open_groups:
+    unordered = [key for key in targets.groups if key not in standing]
+    if not unordered:
         return Step((), "answering")
-    order = _order(dossier, targets, open_groups[0])
+    key = min(unordered, key=lambda key: order_name(key) in results)
+    order = _order(dossier, targets, key)
     if isinstance(order, Refusal):
         return _parked(order)
-    key = open_groups[0].key
     send = Send(order_name(key), targets.system, "create_order", order_group=key, order=order)
     return Step((send,), "answering")
 
@@ -145,7 +147,7 @@ def answering(dossier: Dossier) -> Step:
         if not is_committed(dossier, order.group):
             return _committed(dossier, targets, order)
     standing = {order.group for order in orders}
-    missing = [group.key for group in targets.groups if group.key not in standing]
+    missing = [key for key in targets.groups if key not in standing]
     answers = [dossier.results.get(order_name(key)) for key in missing]
     refused = [answer.refusal for answer in answers if isinstance(answer, Rejected)]
     if len(refused) < len(missing):
@@ -156,11 +158,8 @@ def answering(dossier: Dossier) -> Step:
 
 
 def _committed(dossier: Dossier, targets: _Targets, order: Placed) -> Step:
-    requisition: Requisition = dossier.document.body
-    lines = charged(
-        dossier,
-        [line for line in requisition.lines if targets.key_of(requisition, line) == order.group],
-    )
+    known = targets.groups.get(order.group)
+    lines = charged(dossier, known.lines if known else ())
     if isinstance(lines, Refusal):
         return _parked(lines)
     commit = Commit(_commit(order.group), relieves=lines, lines=lines)
@@ -208,18 +207,19 @@ def closed(dossier: Dossier) -> Step:
     return Step((), Done("ordered"))
 
 
+class _Ordered(msgspec.Struct, frozen=True):
+    """What becomes one order."""
+
+    group: OrderGroup
+    lines: tuple[RequisitionLine, ...]
+
+
 class _Targets(msgspec.Struct, frozen=True):
-    """Which groups the document has, and the ledger they go to."""
+    """Which groups the document has, by their keys, and the ledger they go to."""
 
     buyer: Buyer
     system: str
-    by_ship_to: bool
-    groups: tuple[OrderGroup, ...]
-
-    def key_of(self, requisition: Requisition, line: RequisitionLine) -> str:
-        """The key of the line's group."""
-        entity, by_ship_to = self.buyer.entity, self.by_ship_to
-        return group_of(line, requisition, entity, by_ship_to=by_ship_to).key
+    groups: Mapping[str, _Ordered]
 
 
 def _targets(dossier: Dossier) -> _Targets | Refusal:
@@ -231,22 +231,23 @@ def _targets(dossier: Dossier) -> _Targets | Refusal:
         return refuse("ledger_unknown", entity=buyer.entity.id, on=buyer.day.isoformat())
     by_ship_to = system in dossier.read(Routing).by_ship_to
     groups = order_groups(dossier.document.body, buyer.entity, by_ship_to=by_ship_to)
-    return _Targets(buyer, system, by_ship_to, groups)
+    by_key = {group.key: _Ordered(group, lines) for group, lines in groups.items()}
+    return _Targets(buyer, system, by_key)
 
 
-def _order(dossier: Dossier, targets: _Targets, group: OrderGroup) -> PurchaseOrder | Refusal:
+def _order(dossier: Dossier, targets: _Targets, key: str) -> PurchaseOrder | Refusal:
     """The group's order in the ledger's codes, after the customer's own steps."""
     requisition: Requisition = dossier.document.body
     suppliers: SupplierReplica | None = dossier.reads[SupplierReplica]
     order = enrich(
         requisition,
-        group,
+        targets.groups[key].group,
+        targets.groups[key].lines,
         entity=targets.buyer.entity,
         target_system=targets.system,
         crosswalks=dossier.read(Crosswalks),
         order_date=targets.buyer.day,
         suppliers=suppliers.suppliers if suppliers else None,
-        by_ship_to=targets.by_ship_to,
     )
     if isinstance(order, tuple):
         return _all_missing(order)
@@ -256,7 +257,7 @@ def _order(dossier: Dossier, targets: _Targets, group: OrderGroup) -> PurchaseOr
         if isinstance(completed, Refusal):
             return completed
         if _approved_part(completed) != _approved_part(order):
-            return refuse("seam_changes_approved", order_group=group.key)
+            return refuse("seam_changes_approved", order_group=key)
         order = completed
     for check in seams.before_post:
         refusal = check(order, requisition)

@@ -6,7 +6,7 @@ to. What has no word there is named, all at once, so that finance fills a crossw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from quaestor.model.coding import Coding, Split
@@ -18,61 +18,47 @@ from quaestor.model.refusal import Refusal
 from quaestor.model.requisition import Requisition, RequisitionLine
 from quaestor.model.supplier import Supplier
 
-__all__ = ["LINE_NUMBER_STEP", "enrich", "group_of", "order_groups"]
+__all__ = ["LINE_NUMBER_STEP", "enrich", "order_groups"]
 
 LINE_NUMBER_STEP = 10
 
 
-def group_of(
-    line: RequisitionLine, requisition: Requisition, entity: Entity, *, by_ship_to: bool = False
-) -> OrderGroup:
-    """The order that a line belongs to; `by_ship_to` where the ledger needs one per address."""
-    return OrderGroup(
-        supplier=line.supplier,
-        entity=requisition.entity,
-        currency=requisition.currency,
-        purchasing_organisation=entity.purchasing_organisation,
-        ship_to=(line.ship_to or "") if by_ship_to else "",
-    )
-
-
 def order_groups(
     requisition: Requisition, entity: Entity, *, by_ship_to: bool = False
-) -> tuple[OrderGroup, ...]:
-    """Every order that the requisition becomes, sorted: the same however its lines are ordered."""
-    groups = {
-        group_of(line, requisition, entity, by_ship_to=by_ship_to) for line in requisition.lines
+) -> dict[OrderGroup, tuple[RequisitionLine, ...]]:
+    """Every order that the requisition becomes, with its lines; sorted, and the lines by number:
+    the same however they are ordered. `by_ship_to` where the ledger needs one order per address.
+    """
+    parted: dict[tuple[str, str], list[RequisitionLine]] = {}
+    for line in sorted(requisition.lines, key=lambda line: line.number):
+        place = (line.ship_to or "") if by_ship_to else ""
+        parted.setdefault((line.supplier, place), []).append(line)
+    shared = (requisition.entity, requisition.currency, entity.purchasing_organisation)
+    return {
+        OrderGroup(supplier, *shared, place): tuple(parted[supplier, place])
+        for supplier, place in sorted(parted)
     }
-    return tuple(sorted(groups))
 
 
 def enrich(
     requisition: Requisition,
     group: OrderGroup,
+    asked: Sequence[RequisitionLine],
     *,
     entity: Entity,
     target_system: str,
     crosswalks: Crosswalks,
     order_date: date,
     suppliers: Mapping[str, Supplier] | None = None,
-    by_ship_to: bool = False,
 ) -> PurchaseOrder | tuple[Refusal, ...]:
     """The order of this group in the target system's codes, in force on `order_date`.
 
-    Or one refusal for each code that is missing there. Line numbers are 10, 20, … in the order
-    of the requisition's lines. Where a line has neither a tax code nor its entity one, the
-    ledger finds its own. A material is sent only if the ledger knows it: its group stands for
-    it otherwise.
+    Or one refusal for each code that is missing there. `asked` are the group's lines; those of
+    the order are numbered 10, 20, … in the same order. Where a line has neither a tax code nor
+    its entity one, the ledger finds its own. A material is sent only if the ledger knows it: its
+    group stands for it otherwise.
     """
     codes = _Translation(crosswalks, target_system, order_date)
-    asked = sorted(
-        (
-            line
-            for line in requisition.lines
-            if group_of(line, requisition, entity, by_ship_to=by_ship_to) == group
-        ),
-        key=lambda line: line.number,
-    )
     supplier = (suppliers or {}).get(group.supplier)
     terms = supplier.payment_terms if supplier else None
     lines = tuple(
