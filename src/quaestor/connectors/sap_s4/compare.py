@@ -41,7 +41,7 @@ _ITEM = (
     ("tax_code", "TaxCode"),
     ("account_assignment_category", "AccountAssignmentCategory"),
 )
-_Charge = tuple[str, str, Decimal | None]
+_Charge = tuple[str, str, object]
 _SHARE = ("PurgDocNetAmount", "MultipleAcctAssgmtDistrPercent")
 
 
@@ -68,9 +68,9 @@ def is_deleted(document: Mapping[str, Any]) -> bool:
 
 
 def rows_of(navigation: object) -> Sequence[Mapping[str, Any]]:
-    """The rows of an expanded navigation; none where it is deferred or absent."""
-    rows = navigation.get("results") if isinstance(navigation, Mapping) else navigation
-    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    """The rows of an expanded navigation, as decoded; none where it is deferred or absent."""
+    rows = navigation.get("results") if isinstance(navigation, dict) else navigation
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def same_code(there: str, ours: str) -> bool:
@@ -118,8 +118,9 @@ def _item(at: str, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> Itera
         yield _said(f"{at}.unit_price", _shown(_unit_price(there)), _shown(_unit_price(wanted)))
     for schedule in wanted.get("to_ScheduleLine", ()):
         field = "ScheduleLineDeliveryDate"
-        dates = {_day(row.get(field)) for row in rows_of(there.get("to_ScheduleLine"))}
-        if dates != {_day(schedule[field])}:
+        dates = [row.get(field) for row in rows_of(there.get("to_ScheduleLine"))]
+        others = [date for date in dates if date != schedule[field]]
+        if not dates or any(_day(date) != _day(schedule[field]) for date in others):
             yield f"{at}.need_by: not the day commanded"
     ours = wanted["to_AccountAssignment"]
     theirs = [
@@ -129,7 +130,7 @@ def _item(at: str, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> Itera
     ]
     # SAP calculates the complementary values, rounded: only what was commanded is compared.
     shared_by = next((field for field in _SHARE if field in ours[0]), None)
-    if _charges(ours, shared_by) != _charges(theirs, shared_by):
+    if not _same_charges(_charges(ours, shared_by), _charges(theirs, shared_by)):
         yield f"{at}.splits: charged to other accounts or in other shares"
 
 
@@ -143,36 +144,43 @@ def _codes(
     for name, field in fields:
         if field not in wanted:
             continue
-        value = there.get(field)
-        if field == "PurchaseOrderItemText" and value != wanted[field]:
-            same = isinstance(value, str) and item_text(value) == wanted[field]
-        elif value == wanted[field]:
-            same = True
+        value, commanded = there.get(field), wanted[field]
+        # Most are told back to the letter, and need not be read.
+        if value == commanded:
+            continue
+        if field == "PurchaseOrderItemText":
+            same = isinstance(value, str) and item_text(value) == commanded
         elif field == "PurchaseOrderDate":
-            same = _day(value) == _day(wanted[field])
+            same = _day(value) == _day(commanded)
         else:
-            same = isinstance(value, str) and same_code(value, wanted[field])
+            same = isinstance(value, str) and same_code(value, commanded)
         if not same:
-            yield _said(f"{at}{name}", value, wanted[field])
+            yield _said(f"{at}{name}", value, commanded)
 
 
-def _charges(
-    rows: Sequence[Mapping[str, Any]], shared_by: str | None
-) -> Mapping[_Charge, int] | list[_Charge]:
-    """Who is charged what share, in no order. A single assignment is charged the whole."""
-    charges = [
+def _charges(rows: Sequence[Mapping[str, Any]], shared_by: str | None) -> list[_Charge]:
+    """Who is charged what share, as it is written. A single assignment is charged the whole."""
+    return [
         (
-            _normal(str(row.get("GLAccount") or "")),
-            _normal(str(row.get("WBSElementExternalID") or row.get("CostCenter") or "")),
-            _decimal(row.get(shared_by)) if shared_by else None,
+            str(row.get("GLAccount") or ""),
+            str(row.get("WBSElementExternalID") or row.get("CostCenter") or ""),
+            row.get(shared_by) if shared_by else None,
         )
         for row in rows
     ]
-    return charges if len(charges) == 1 else Counter(charges)
+
+
+def _same_charges(ours: list[_Charge], theirs: list[_Charge]) -> bool:
+    """Whether the same accounts are charged the same shares, in whatever order."""
+    return ours == theirs or Counter(map(_read, ours)) == Counter(map(_read, theirs))
+
+
+def _read(charge: _Charge) -> tuple[str, str, Decimal | None]:
+    account, bearer, share = charge
+    return _normal(account), _normal(bearer), _decimal(share)
 
 
 def _same_amount(there: object, wanted: str) -> bool:
-    """Most are told back to the letter, and need not be read."""
     return there == wanted or _decimal(there) == Decimal(wanted)
 
 

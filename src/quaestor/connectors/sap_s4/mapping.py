@@ -171,13 +171,15 @@ def _item(order: PurchaseOrder, line: OrderLine, rules: OrderRules) -> dict[str,
     if extended_amount(line.quantity, line.unit_price, order.currency) != line.amount:
         _refuse(f"{at}.amount", "it is not quantity times price")
     price, per = _price(f"{at}.unit_price", line.unit_price, order.currency)
+    quantity = _quantity(f"{at}.quantity", line.quantity)
     uom = _code(f"{at}.uom", line.uom, 3)
     plant = line.plant or rules.plants.get(order.company_code, "")
+    text = item_text(line.description)
     item: dict[str, Any] = {
         "PurchaseOrderItem": str(number),
-        "PurchaseOrderItemText": item_text(line.description),
+        "PurchaseOrderItemText": text,
         "Plant": _code(f"{at}.plant", plant, 4),
-        "OrderQuantity": _quantity(f"{at}.quantity", line.quantity),
+        "OrderQuantity": quantity,
         "PurchaseOrderQuantityUnit": uom,
         "OrderPriceUnit": uom,
         "NetPriceAmount": price,
@@ -186,7 +188,7 @@ def _item(order: PurchaseOrder, line: OrderLine, rules: OrderRules) -> dict[str,
     group = line.material_group or rules.material_group
     if line.material:
         item["Material"] = _code(f"{at}.material", line.material, 40)
-    elif not item["PurchaseOrderItemText"]:
+    elif not text:
         _refuse(f"{at}.description", "an item without a material needs a text")
     if group or not line.material:
         item["MaterialGroup"] = _code(f"{at}.material_group", group, 9)
@@ -201,10 +203,10 @@ def _item(order: PurchaseOrder, line: OrderLine, rules: OrderRules) -> dict[str,
             {
                 "ScheduleLine": "1",
                 "ScheduleLineDeliveryDate": sap_date(line.need_by),
-                "ScheduleLineOrderQuantity": item["OrderQuantity"],
+                "ScheduleLineOrderQuantity": quantity,
             }
         ]
-    if rules.note_id and item_text(line.description) != " ".join(line.description.split()):
+    if rules.note_id and text != _one_line(line.description):
         item["to_PurchaseOrderItemNote"] = [
             {
                 "TextObjectType": rules.note_id,
@@ -261,7 +263,11 @@ def _charged(at: str, coding: Coding) -> dict[str, str]:
 
 def item_text(description: str) -> str:
     """The item's short text: one line, 40 characters, no blank at its end."""
-    return " ".join(description.split())[:ITEM_TEXT_CHARS].rstrip()
+    return _one_line(description)[:ITEM_TEXT_CHARS].rstrip()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def sap_date(day: date) -> str:
@@ -279,18 +285,18 @@ def _decimals(value: Decimal) -> int:
     return len(sap_decimal(value).partition(".")[2])
 
 
-def _fits(value: Decimal, precision: int, scale: int) -> bool:
-    return _decimals(value) <= scale and abs(value) < Decimal(10) ** (precision - scale)
+def _fits(value: Decimal, integer_digits: int, decimals: int) -> bool:
+    return abs(value) < 10**integer_digits and _decimals(value) <= decimals
 
 
 def _quantity(at: str, value: Decimal) -> str:
-    if not _fits(value, 13, QUANTITY_DECIMALS_MAX) or value <= 0:
+    if not _fits(value, 10, QUANTITY_DECIMALS_MAX) or value <= 0:
         _refuse(at, f"SAP takes {QUANTITY_DECIMALS_MAX} decimals and 10 integer digits")
     return sap_decimal(value)
 
 
 def _amount(at: str, value: Decimal, currency: str) -> str:
-    if not _fits(value, 14, PRICE_DECIMALS_MAX):
+    if not _fits(value, 11, PRICE_DECIMALS_MAX):
         _refuse(at, f"SAP takes {PRICE_DECIMALS_MAX} decimals and 11 integer digits")
     return f"{value:.{min(minor_unit(currency), PRICE_DECIMALS_MAX)}f}"
 
@@ -300,14 +306,14 @@ def _price(at: str, unit_price: Decimal, currency: str) -> tuple[str, str]:
     decimals = min(minor_unit(currency), PRICE_DECIMALS_MAX)
     for per in PRICE_UNITS:
         price = unit_price * per
-        if _decimals(price) <= decimals and _fits(price, 12, PRICE_DECIMALS_MAX):
+        if _fits(price, 9, decimals):
             return f"{price:.{decimals}f}", str(per)
     _refuse(at, "no price unit of SAP expresses it exactly")
 
 
 def _percentage(at: str, part: Decimal, whole: Decimal) -> str:
     percentage = part * 100 / whole if whole else Decimal(0)
-    if not _fits(percentage, 3, 1):
+    if not _fits(percentage, 2, 1):
         _refuse(f"{at}.splits.amount", "SAP takes percentages with one decimal, below 100")
     return sap_decimal(percentage)
 
