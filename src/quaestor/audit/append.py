@@ -96,20 +96,19 @@ def entry_rows(
 
     Raises `EntryInvalid`.
     """
-    salts = random_bytes(SALT_BYTES * len(entries))
-    rows = EntryRows([], [], [], [], [], [], [], [])
-    for number, entry in enumerate(entries):
-        canonical = canonical_bytes(entry)
-        salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
-        rows.ids.append(entry.id)
-        rows.at.append(entry.at)
-        rows.entities.append(entry.entity)
-        rows.document_ids.append(entry.document_id)
-        rows.correlation_ids.append(entry.correlation_id)
-        rows.canonical.append(canonical)
-        rows.salts.append(salt)
-        rows.commitments.append(commitment(salt, canonical))
-    return rows
+    canonical = [canonical_bytes(entry) for entry in entries]
+    drawn = random_bytes(SALT_BYTES * len(entries))
+    salts = [drawn[start : start + SALT_BYTES] for start in range(0, len(drawn), SALT_BYTES)]
+    return EntryRows(
+        [entry.id for entry in entries],
+        [entry.at for entry in entries],
+        [entry.entity for entry in entries],
+        [entry.document_id for entry in entries],
+        [entry.correlation_id for entry in entries],
+        canonical,
+        salts,
+        [*map(commitment, salts, canonical)],
+    )
 
 
 def payload_rows(payloads: Iterable[Payload]) -> PayloadRows:

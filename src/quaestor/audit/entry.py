@@ -42,7 +42,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:/@\[\]-]{1,64}").fullmatch
 _PERSON_OR_SYSTEM = re.compile(r"sub:[a-z2-7]{16}|system:[a-z0-9_.-]{1,64}").fullmatch
 _CAUSATION = re.compile(r"entry:[1-9][0-9]{0,15}|event:.{1,200}", re.DOTALL).fullmatch
 _PAYLOAD = re.compile(r"[a-z][a-z_]{0,31}:[0-9a-f]{64}").fullmatch
-_NUL = b"\\u0000"
+_ESCAPE, _NUL = b"\\", b"\\u0000"
 _REPLACEMENT = "\ufffd"
 _ELLIPSIS = "\u2026"
 
@@ -129,7 +129,7 @@ def canonical_bytes(entry: Entry) -> bytes:
         at.tzinfo is UTC
         and at.microsecond
         and len(encoded) <= ENTRY_BYTES_MAX
-        and _NUL not in encoded
+        and (_ESCAPE not in encoded or _NUL not in encoded)
         and (encoded.isascii() or unicodedata.is_normalized("NFC", encoded.decode()))
     ):
         return encoded

@@ -7,7 +7,7 @@ caller locks a node and its ancestors, never a subtree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -102,8 +102,10 @@ def apply(balances: Mapping[str, Balance], entries: Iterable[LedgerEntry]) -> di
     return after
 
 
-def loaded(balances: Mapping[str, Balance], loads: Iterable[BudgetLoad]) -> Mapping[str, Balance]:
+def loaded(balances: Mapping[str, Balance], loads: Sequence[BudgetLoad]) -> Mapping[str, Balance]:
     """The balances with these budgets."""
+    if not loads:
+        return balances
     after = dict(balances)
     for load in loads:
         was = after[load.node]
@@ -119,7 +121,8 @@ def held_after(held: DocumentHolding, entries: Iterable[LedgerEntry]) -> Documen
         if entry.rolled_up:
             continue
         for column, change in ((pre, entry.pre), (enc, entry.enc), (act, entry.act)):
-            column[entry.node] = column.get(entry.node, ZERO) + change
+            if change:
+                column[entry.node] = column.get(entry.node, ZERO) + change
     return DocumentHolding(*({n: a for n, a in c.items() if a} for c in (pre, enc, act)))
 
 

@@ -42,6 +42,8 @@ class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def fiscal_year(self, day: date) -> int | None:
         """The fiscal year's name, as `period_on`."""
+        if not self.periods:
+            return self._year(day)
         period = self.period_on(day)
         return None if period is None else period.year
 

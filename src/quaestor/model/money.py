@@ -53,7 +53,7 @@ MINOR_UNITS: dict[str, int] = {
 # 15 + 6 digits times 15 + 6 digits, summed over every line, without a rounding nobody asked for:
 # the 28 digits of Python's default context would raise, or round, in the middle of a sum.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
-_UNITS = {decimals: Decimal(1).scaleb(-decimals) for decimals in set(MINOR_UNITS.values())}
+_QUANTA = {currency: Decimal(1).scaleb(-decimals) for currency, decimals in MINOR_UNITS.items()}
 
 # Only ASCII digits: `\d` would also take Arabic-Indic and full-width digits (spec N22).
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?")
@@ -84,7 +84,10 @@ def minor_unit(currency: str) -> int:
 
 def minor_quantum(currency: str) -> Decimal:
     """One of the currency's minor unit, in major units: 0.01 for EUR; raises as `minor_unit`."""
-    return _UNITS[minor_unit(currency)]
+    try:
+        return _QUANTA[currency]
+    except KeyError:
+        raise CurrencyUnknown(currency) from None
 
 
 def _parse(text: object, decimals_max: int) -> Decimal:

@@ -7,9 +7,10 @@ changes its work row meanwhile, so the outcome of a send is decided on the case 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from operator import attrgetter
+from typing import Any, Literal
 
 import msgspec
 
@@ -153,24 +154,14 @@ class Case:
 
     def copy(self) -> Case:
         """A case to decide on, with nothing decided yet; this one stays as it is."""
-        made = _copied(self)
-        made.events = list(self.events)
-        made.intents = {name: _copied(row) for name, row in self.intents.items()}
+        made = Case(*_fields_of_case(self))
+        made.events = [*self.events]
+        made.intents = {name: IntentRow(*_fields_of_row(row)) for name, row in self.intents.items()}
         fresh_decisions(made)
         return made
 
     def snapshot(self) -> tuple[Any, ...]:
         """What `restore` needs to undo the effects of a step that could not be taken whole."""
-        lists = (self.budget, self.notes, self.children, self.wakes, self.approvals)
-        lengths = tuple(len(each) for each in lists)
-        held = (self.stage, self.state, dict(self.intents), self.outcome, self.document, self.later)
-        return *held, self.adopted, tuple(self.passed), lengths
-
-    def restore(self, snapshot: tuple[Any, ...]) -> None:
-        """Back to the snapshot."""
-        self.stage, self.state, self.intents, self.outcome, self.document = snapshot[:5]
-        self.later, self.adopted, passed, lengths = snapshot[5:]
-        self.passed = list(passed)
         lists: tuple[list[Any], ...] = (
             self.budget,
             self.notes,
@@ -178,6 +169,13 @@ class Case:
             self.wakes,
             self.approvals,
         )
+        held = (self.stage, self.state, dict(self.intents), self.outcome, self.document, self.later)
+        return *held, self.adopted, [*self.passed], lists, [*map(len, lists)]
+
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
+        """Back to the snapshot, once."""
+        self.stage, self.state, self.intents, self.outcome, self.document = snapshot[:5]
+        self.later, self.adopted, self.passed, lists, lengths = snapshot[5:]
         for each, length in zip(lists, lengths, strict=True):
             del each[length:]
 
@@ -229,16 +227,9 @@ class Case:
         return self.intents[self.state.sending] if self.state.sending else None
 
 
-_Kept = TypeVar("_Kept", Case, IntentRow)
-
-
-def _copied(one: _Kept) -> _Kept:
-    """A copy, for a fraction of what `dataclasses.replace` takes; each answer needs some."""
-    kind = type(one)
-    made = kind.__new__(kind)
-    for name in kind.__slots__:
-        setattr(made, name, getattr(one, name))
-    return made
+# Each answer needs copies; these are made for a fraction of what `dataclasses.replace` takes.
+_fields_of_case = attrgetter(*(each.name for each in fields(Case)))
+_fields_of_row = attrgetter(*(each.name for each in fields(IntentRow)))
 
 
 def fresh_decisions(case: Case) -> None:

@@ -40,6 +40,7 @@ from quaestor.flows.kit.effects import (
     Withdraw,
     WithdrawApproval,
 )
+from quaestor.flows.kit.flow import Stage
 from quaestor.flows.kit.step import Await, Done, Park, Stay, Step
 from quaestor.model.event import Retry, event_name
 from quaestor.model.refusal import refuse
@@ -114,8 +115,9 @@ class World:
 def proceed(case: Case, world: World, now: datetime) -> None:
     """Carry the case on until it needs the ledger, a send slot, or time; see the module."""
     while not case.budget:
-        _take_answer(case)
-        if _interrupted(case, world, now):
+        if case.state.sending is not None:
+            _take_answer(case)
+        if case.events and _interrupted(case, world, now):
             continue
         if case.outcome is not None or case.state.parked is not None:
             return
@@ -149,7 +151,7 @@ def _interrupted(case: Case, world: World, now: datetime) -> bool:
         if isinstance(arrived.event, Retry):
             _retry(case, world, arrived, now)
             return True
-        dossier = case.dossier(now, _reads(case, world))
+        dossier = case.dossier(now, world.reads(case, _stage(case).reads))
         step = _guarded(case, lambda d, e=arrived.event: case.flow.interrupted(d, e), dossier)
         if step is not None:
             case.consume([arrived])
@@ -194,11 +196,11 @@ def _wakes_up(case: Case, now: datetime) -> bool:
 # --- stages ---------------------------------------------------------------------------------------
 
 
-def _reads(case: Case, world: World) -> Mapping[type, Any]:
+def _stage(case: Case) -> Stage:
     stage = case.flow.stages.get(case.stage)
     if stage is None:
         raise FlowBroken(f"{case.flow.name} has no stage {case.stage}")
-    return world.reads(case, stage.reads)
+    return stage
 
 
 def _guarded(case: Case, run: Callable[..., Step | None], *given: Any) -> Step | None:
@@ -214,11 +216,11 @@ def _run_stage(case: Case, world: World, now: datetime) -> None:
     if case.state.steps >= world.steps_max:
         _park(case, Park("operator", refuse("steps_exhausted", stage=case.stage)))
         return
-    if case.stage not in case.flow.stages:
+    stage = case.flow.stages.get(case.stage)
+    if stage is None:
         _park(case, Park("operator", refuse("flow_unknown", stage=case.stage)))
         return
-    dossier = case.dossier(now, _reads(case, world))
-    step = _guarded(case, case.flow.stages[case.stage].run, dossier)
+    step = _guarded(case, stage.run, case.dossier(now, world.reads(case, stage.reads)))
     assert step is not None
     _apply(case, world, now, step)
 
@@ -234,7 +236,8 @@ def _apply(
             _take_up(case, world, now, effect)
         _go_on(case, step)
         used = [arrived for arrived in case.events if arrived.event in step.consumes]
-        case.consume(used)
+        if used:
+            case.consume(used)
     except (Permanent, FlowBroken) as error:
         # Nothing of this step took place; the stage runs again after a person has acted.
         case.restore(undo)
@@ -443,8 +446,7 @@ def _is_observed(world: World, system: str) -> bool:
 
 
 def _resolved(case: Case, row: IntentRow, result: Outcome) -> None:
-    case.keep(sending=None)
-    case.keep_result(row.name, result)
+    case.keep(sending=None, results={**case.state.results, row.name: result})
     told = case.notes[-1] if case.notes else None
     match result:
         case Applied(number) | Withdrawn(Applied(number)):

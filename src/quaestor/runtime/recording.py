@@ -83,13 +83,13 @@ def _entry(
     payloads: Sequence[Payload],
 ) -> Entry:
     document = case.document
-    details = dict(note.details)
+    details = note.details
     if note.refusal is not None:
-        details |= {f"refusal.{name}": text for name, text in note.refusal.details.items()}
-        details["owner"] = note.refusal.owner
+        told = {f"refusal.{name}": text for name, text in note.refusal.details.items()}
+        details = {**details, **told, "owner": note.refusal.owner}
     if note.to:
-        details["to"] = people.get((document.entity, note.to), note.to)
-    actor = people.get((document.entity, note.actor), note.actor) or ACTOR
+        details = {**details, "to": people.get((document.entity, note.to), note.to)}
+    actor = people.get((document.entity, note.actor), note.actor) if note.actor else ACTOR
     return Entry(
         format=FORMAT,
         id=entry_id,
@@ -111,6 +111,6 @@ def _entry(
         release=case.release,
         attempt=note.attempt,
         refusal=note.refusal.code if note.refusal is not None else "",
-        payloads=tuple(payload.reference for payload in payloads),
+        payloads=tuple([payload.reference for payload in payloads]),
         details=details,
     )

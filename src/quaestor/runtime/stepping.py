@@ -25,7 +25,7 @@ from quaestor.runtime.case import Case
 __all__ = ["note_step", "note_waiting", "passes"]
 
 # Effects that have an entry of their own in the transaction of their step.
-_TOLD = (Record, Tell, Reserve, Adjust, Commit, Relieve, Release, Consume, Send)
+_TOLD = frozenset({Record, Tell, Reserve, Adjust, Commit, Relieve, Release, Consume, Send})
 
 
 def passes(case: Case, step: Step, before: str, told: int) -> bool:
@@ -34,7 +34,7 @@ def passes(case: Case, step: Step, before: str, told: int) -> bool:
     The newest entry since there were `told` of them is its own; otherwise the next entry says
     which stage it left.
     """
-    if not isinstance(step.next, str) or not all(isinstance(each, _TOLD) for each in step.do):
+    if not isinstance(step.next, str) or not _TOLD.issuperset(map(type, step.do)):
         return False
     if len(case.notes) > told:
         case.notes[-1] = replace(case.notes[-1], stage_after=case.stage)

@@ -73,5 +73,5 @@ class Step(msgspec.Struct, frozen=True):
     consumes: tuple[Event, ...] = ()
 
     def __post_init__(self) -> None:
-        if sum(isinstance(effect, Send) for effect in self.do) > 1:
+        if len(self.do) > 1 and sum(isinstance(effect, Send) for effect in self.do) > 1:
             raise ValueError("a step has at most one Send")
