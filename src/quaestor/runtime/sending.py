@@ -47,8 +47,7 @@ class SystemLink:
     total_timeout_s: float
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What is to be done for a case: a send or a look-up of its unresolved intent (`row`), or a
     question, which has none.
 
@@ -76,8 +75,7 @@ class Call:
         return 0 if self.row is None else self.row.core.attempts
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What came of a call.
 
     `last_byte_by` is database time, reckoned on the monotonic clock from the time of the claim.

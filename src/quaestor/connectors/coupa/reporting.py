@@ -40,11 +40,11 @@ _TEXT_MAX = 255
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What is stored and sent: the custom fields to set, and the record to create."""
+    """What is stored and sent: the custom fields to set, and the record to create, as its bytes."""
 
     requisition: int
     fields: Mapping[str, str]
-    record: Mapping[str, Any]
+    record: msgspec.Raw
     alert: bool
 
 
@@ -72,7 +72,7 @@ def render_report(command: Command, rules: ReportRules) -> bytes:
     report = Report(
         requisition=int(status.source_id),
         fields={name: value[:_TEXT_MAX] for name, value in fields.items() if name},
-        record=record,
+        record=msgspec.Raw(msgspec.json.encode(record, order="deterministic")),
         alert=status.state == "refused",
     )
     return msgspec.json.encode(report, order="deterministic")
@@ -113,7 +113,7 @@ class Reporting:
         if isinstance(found, Applied):
             return found
         created = await self._client.change(
-            "POST", ALERTS if report.alert else RECORDS, report.record, _RECORD_FIELDS
+            "POST", ALERTS if report.alert else RECORDS, bytes(report.record), _RECORD_FIELDS
         )
         if isinstance(created, Refused):
             return self._rejected(created)
@@ -137,7 +137,7 @@ class Reporting:
         if not report.fields:
             return None
         path = f"{PATHS[REQUISITIONS]}/{report.requisition}"
-        body = {"custom-fields": dict(report.fields)}
+        body = msgspec.json.encode({"custom-fields": report.fields})
         changed = await self._client.change("PUT", path, body, ("id", "custom-fields"))
         if isinstance(changed, Refused):
             return self._rejected(changed)

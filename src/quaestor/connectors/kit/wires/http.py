@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -36,6 +37,10 @@ __all__ = ["HttpRequest", "HttpWire"]
 
 RECORDED_BYTES_MAX = 64 * 1024
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
+
+
+# Headers of requests are the same again and again, those of answers are not.
+_masked = lru_cache(maxsize=512)(masked_headers)
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -243,7 +248,7 @@ class HttpWire:
             Exchange(
                 method=request.method,
                 target=self._base_path + request.target,
-                request_headers=masked_headers(headers),
+                request_headers=_masked(headers),
                 request_body=scrubbed(request.body, secrets, RECORDED_BYTES_MAX),
                 status=answer.status if answer else 0,
                 response_headers=masked_headers(answer.headers) if answer else (),
