@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from quaestor.actions.checking import read_balances
 from tests.support.database import TestDatabase
 from tests.support.engine import bench_on
 
@@ -79,6 +80,25 @@ async def test_a_caller_sees_the_documents_of_his_entities_only(
         ]
 
     assert counts == [seen] * 4
+
+
+@pytest.mark.parametrize(("entity", "seen"), [("acme-de", ["a/1", "a/1/x"]), ("acme-us", [])])
+async def test_who_looks_at_balances_sees_his_own_and_what_is_above_and_only_for_that_look(
+    database: TestDatabase, entity: str, seen: list[str]
+) -> None:
+    owner = await database.connect()
+    await owner.fetch(
+        "insert into quaestor.budget_balance (node, entity, parent, control, budget) values "
+        "('a/1', 'acme-de', null, 'absolute', 1), ('a/1/x', 'acme-de', 'a/1', 'absolute', 1), "
+        "('a/2', 'acme-de', null, 'absolute', 1)"
+    )
+    gateway = await database.connect(role="quaestor_gateway", max_size=1)
+
+    found = await read_balances(gateway, [entity], ["a/1/x"])
+
+    assert sorted(found) == seen
+    # The same connection, which was given back as it was.
+    assert await gateway.fetchval("select count(*) from quaestor.budget_balance") == 0
 
 
 async def test_without_any_entity_in_the_session_nothing_is_seen(database: TestDatabase) -> None:

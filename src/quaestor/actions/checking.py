@@ -25,7 +25,8 @@ from quaestor.model.refusal import Refusal, Refused, refuse
 from quaestor.model.requisition import Requisition
 from quaestor.runtime.inquiring import AnswerLink
 from quaestor.runtime.ledger import balance_of
-from quaestor.store import Connection
+from quaestor.store import Connection, Database
+from quaestor.store.database import entities_setting
 from quaestor.validation.checks import CheckVerdict, ValidationFacts, validate
 from quaestor.validation.facts import ChartReplica, SupplierReplica, ValidationPolicy
 
@@ -43,16 +44,7 @@ Reads = Callable[[str, str, tuple[type, ...]], Mapping[type, Any]]
 
 # A clock may run ahead by as much; a document of tomorrow is a mistake.
 _AHEAD_MAX = timedelta(minutes=5)
-_BALANCES = """
-with recursive chain as (
-    select node, parent from quaestor.budget_balance where node = any($1)
-    union
-    select up.node, up.parent from quaestor.budget_balance up join chain on up.node = chain.parent
-)
-select node, entity, parent, control, tolerance_pct, tolerance_amount, budget, budget_as_of,
-       pre, enc, act
-from quaestor.budget_balance where node in (select node from chain)
-"""
+_BALANCES = "select * from quaestor.balances_of($1, $2)"
 _KINDS = (
     EntityBook,
     BudgetPolicy,
@@ -130,9 +122,11 @@ def budget_lines(
     return lines
 
 
-async def read_balances(connection: Connection, nodes: Iterable[str]) -> dict[str, Balance]:
-    """The balances of these nodes and of all above them."""
-    rows = await connection.fetch(_BALANCES, sorted(set(nodes)))
+async def read_balances(
+    source: Connection | Database, entities: Iterable[str], nodes: Iterable[str]
+) -> dict[str, Balance]:
+    """The balances of these nodes and of all above them, as callers of these entities see them."""
+    rows = await source.fetch(_BALANCES, entities_setting(entities), sorted(set(nodes)))
     return {row["node"]: balance_of(row) for row in rows}
 
 

@@ -77,7 +77,8 @@ async def submit_all(
         except (Forbidden, NotFound, NotAccepted) as refused:
             answers[place] = refused
     nodes = {line.node for lines in charged.values() for line in lines}
-    balances = await read_balances(connection, nodes) if charged else {}
+    entities = {entity for offer in offers for entity in offer.caller.entities}
+    balances = await read_balances(connection, entities, nodes) if charged else {}
     inbounds: dict[int, Inbound] = {}
     for place, lines in charged.items():
         verdict = budget_verdict(lines, balances, now, offers[place].stated)

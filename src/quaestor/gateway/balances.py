@@ -33,6 +33,5 @@ class BalanceReader:
     async def _read(
         self, entities: _Entities, asked: Sequence[frozenset[str]]
     ) -> Sequence[_Found | Exception]:
-        async with self._database.transaction(readonly=True, entities=entities) as connection:
-            found = await read_balances(connection, frozenset[str]().union(*asked))
+        found = await read_balances(self._database, entities, frozenset[str]().union(*asked))
         return [found] * len(asked)

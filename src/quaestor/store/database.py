@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Literal, Self, TypeVar
 
@@ -49,6 +49,8 @@ _CONNECT_TIMEOUT_S = 5.0
 _RELEASE_TIMEOUT_S = 10.0
 _LOOK_UP_PAUSE_S = 0.05
 _MAY_BECOME = "select pg_has_role(current_user, oid, 'set') from pg_roles where rolname = $1"
+_HAS_ONLY_READ = "has only read"
+_LET_THROUGH = "select set_config('quaestor.entities', $1, true)"
 _TIMELINE = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
 _TRANSACTION_IDENTITY = (
     f"select pg_current_xact_id_if_assigned()::text as id, {_TIMELINE} as timeline"
@@ -84,6 +86,9 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
         self.session: dict[str, Any] = {}
 
     def get_reset_query(self) -> str:
+        # After one reading statement there is nothing to make good: no round trip for that.
+        if self.session.pop(_HAS_ONLY_READ, False):
+            return ""
         # RESET ALL leaves the role alone. The role that the connection began with comes back,
         # whatever a borrower did.
         return f"{super().get_reset_query()}\nRESET ROLE;"
@@ -262,22 +267,26 @@ class Database:
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         """The rows of one reading statement. What writes belongs into a transaction."""
-        async with self.connection() as connection:
-            with _storage_named(connection):
-                rows: list[asyncpg.Record] = await connection.fetch(query, *values)
-                return rows
+        async with self._reading() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(query, *values)
+            return rows
 
     async def fetchrow(self, query: str, *values: Any) -> asyncpg.Record | None:
         """The first row of one reading statement, or None."""
-        async with self.connection() as connection:
-            with _storage_named(connection):
-                return await connection.fetchrow(query, *values)
+        async with self._reading() as connection:
+            return await connection.fetchrow(query, *values)
 
     async def fetchval(self, query: str, *values: Any) -> Any:
         """The first value of the first row of one reading statement, or None."""
+        async with self._reading() as connection:
+            return await connection.fetchval(query, *values)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Connection]:
         async with self.connection() as connection:
             with _storage_named(connection):
-                return await connection.fetchval(query, *values)
+                yield connection
+            connection.session[_HAS_ONLY_READ] = True
 
     async def _look_up(self, identity: tuple[str, str] | None, lost: BaseException) -> None:
         """What became of a commit whose acknowledgement was lost."""
@@ -317,10 +326,16 @@ async def _identity(connection: Connection) -> tuple[str, str] | None:
     return None if row is None or row["id"] is None else (row["id"], row["timeline"])
 
 
-async def _let_through(connection: Connection, entities: Sequence[str]) -> None:
-    if any("," in entity for entity in entities):
+def entities_setting(entities: Iterable[str]) -> str:
+    """What `quaestor.entities` is set to, so that rows of these are seen and of no others."""
+    given = list(entities)
+    if any("," in entity for entity in given):
         raise ValueError("an entity code holds no comma")
-    await connection.execute("select set_config('quaestor.entities', $1, true)", ",".join(entities))
+    return ",".join(given)
+
+
+async def _let_through(connection: Connection, entities: Sequence[str]) -> None:
+    await connection.execute(_LET_THROUGH, entities_setting(entities))
 
 
 async def _probe(dsn: str, role: str | None) -> None:
