@@ -14,6 +14,7 @@ from msgspec import Meta
 
 __all__ = [
     "LEASE_MARGIN_S",
+    "Audit",
     "Deployment",
     "Environment",
     "Fault",
@@ -111,6 +112,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send_attempts_max: Annotated[int, Meta(ge=1, le=100)] = 5
 
 
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many whole months of the trail stay in the database. No month is archived before that
+    is said.
+    """
+
+    keep_months: Annotated[int, Meta(ge=1, le=1200)] | None = None
+
+
 class Settings(msgspec.Struct, frozen=True):
     """The whole file."""
 
@@ -118,6 +127,7 @@ class Settings(msgspec.Struct, frozen=True):
     systems: Mapping[str, SystemSettings]
     routing: Routing = Routing()
     limits: Limits = Limits()
+    audit: Audit = Audit()
 
     def mode_of(self, system: str) -> SendMode:
         """Whether anything may be sent to the system; a deployment that observes sends nothing."""

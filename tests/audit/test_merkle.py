@@ -13,6 +13,7 @@ from quaestor.audit.merkle import (
     EMPTY_ROOT,
     Frontier,
     consistency_spans,
+    covering,
     hash_leaf,
     hash_node,
     inclusion_spans,
@@ -282,6 +283,23 @@ def test_a_rewritten_past_is_never_consistent(data: st.DataObject) -> None:
     proof = defined_proof(old, leaves)
 
     assert not verify_consistency(old, new, old_root, defined_root(leaves), proof)
+
+
+@given(st.data())
+def test_leaves_and_the_roots_beside_them_make_the_root_of_all(data: st.DataObject) -> None:
+    leaves = some_leaves(data.draw(st.integers(1, 600)))
+    first = data.draw(st.integers(0, len(leaves)))
+    end = data.draw(st.integers(first, len(leaves)))
+    frontier = Frontier()
+
+    for level, index in covering((0, first)):
+        frontier.push(perfect_root(leaves[index << level : (index + 1) << level]), level)
+    for leaf in leaves[first:end]:
+        frontier.push(leaf)
+    for level, index in covering((end, len(leaves))):
+        frontier.push(perfect_root(leaves[index << level : (index + 1) << level]), level)
+
+    assert (frontier.size, frontier.root) == (len(leaves), defined_root(leaves))
 
 
 def test_nothing_is_consistent_with_less() -> None:

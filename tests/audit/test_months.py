@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import asyncpg
@@ -147,21 +146,6 @@ async def test_who_reads_the_trail_is_not_waited_for_for_long(database: TestData
 
     assert (await outside(worker)).entries == 1
     assert await gathered(worker) == 1
-
-
-@pytest.fixture
-async def modest(database: TestDatabase) -> AsyncIterator[str]:
-    """A database whose owner is no superuser, so that policies hold for him as well."""
-    owner = await database.connect()
-    name = f"{database.name}_modest"
-    await owner.fetch(f"create role {name} login createrole")
-    for role in ("quaestor_worker", "quaestor_gateway", "quaestor_reader", "quaestor_eraser"):
-        await owner.fetch(f"grant {role} to {name} with admin option")
-    await owner.fetch(f"create database {name} owner {name}")
-    yield database.server.dsn_of(name).replace("postgresql://postgres@", f"postgresql://{name}@")
-    await owner.fetch(f"drop database {name} with (force)")
-    await owner.fetch(f"drop owned by {name}")
-    await owner.fetch(f"drop role {name}")
 
 
 async def test_an_owner_who_is_no_superuser_moves_them_too(modest: str) -> None:

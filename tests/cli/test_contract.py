@@ -34,6 +34,8 @@ USED_WRONGLY = [
     ("worklist", "--owner", "nobody", "--data", "nowhere"),
     ("recover", "--by", "ana.berger", "--recovery-point", "yesterday", "--data", "nowhere"),
     ("up", "--workers", "0"),
+    ("audit", "archive", "2020-1", "--by", "ana.berger", "--out", "place"),
+    ("audit", "archive", "2020-01", "--by", "ana.berger", "--out", "place", "--yes", "--drop"),
 ]
 
 

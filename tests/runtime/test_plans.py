@@ -39,6 +39,8 @@ SMALL = {
 }
 # Asked as the gateway asks, behind its policies; everything else as a worker does.
 OF_GATEWAY = ("quaestor.actions", "quaestor.console", "quaestor.gateway")
+# Asked by the owner of the tables alone.
+OF_OWNER = ("quaestor.audit.archiving",)
 # Measurements and stories, and a verification, which reads all there is.
 NOT_HOT = ("quaestor.bench", "quaestor.cli", "quaestor.audit.verify")
 
@@ -144,11 +146,17 @@ async def _wholes(
     """Statements that read more than their keys say, with the table or index that they read."""
     worker = await database.connect(role="quaestor_worker")
     gateway = await database.connect(role="quaestor_gateway")
-    async with worker.connection() as asking, gateway.connection() as calling:
+    owner = await database.connect()
+    async with (
+        worker.connection() as asking,
+        gateway.connection() as calling,
+        owner.connection() as owning,
+    ):
         partial = {row["relname"] for row in await asking.fetch(PARTIAL)}
         found = set()
         for name, statement in statements().items():
             connection = calling if name.startswith(OF_GATEWAY) else asking
+            connection = owning if name.startswith(OF_OWNER) else connection
             plan = await _plan(connection, statement)
             found.update((name, read) for read in _read_whole(plan, partial))
     return {each for each in found if each[0] not in allowed}

@@ -30,6 +30,7 @@ class FindingKind(StrEnum):
     `PAYLOAD_CHANGED` stored bytes are not those that the entry refers to.
     `PAYLOAD_REMOVED` what an entry refers to is not there, not even as erased.
     `PAYLOAD_ERASED_WITHOUT_RECORD` as with entries.
+    `ARCHIVE_UNREADABLE` the file of an archived month is cut, or is none.
     """
 
     ENTRY_CHANGED = "entry_changed"
@@ -49,6 +50,7 @@ class FindingKind(StrEnum):
     PAYLOAD_CHANGED = "payload_changed"
     PAYLOAD_REMOVED = "payload_removed"
     PAYLOAD_ERASED_WITHOUT_RECORD = "payload_erased_without_record"
+    ARCHIVE_UNREADABLE = "archive_unreadable"
 
 
 # What names an entry comes first; what says that something is wrong somewhere comes last.
@@ -84,9 +86,10 @@ class VerifyReport(msgspec.Struct, frozen=True):
     `leaves` entries were checked against the tree, `pending` ones have no leaf yet. `checkpoints`
     were confirmed, the newest of them over `covered` leaves: what lies beyond is only checked
     against itself. `payloads` were read and are what they should be; `erased_payloads` and
-    `erased_entries` are gone, as the trail records; `sealed_payloads` could not be opened without
-    the deployment's key. `findings` are the first `FINDINGS_MAX`, precise ones first; `total` is
-    how many there were.
+    `erased_entries` are gone, as the trail records; `archived` ones are in the
+    files of their months, `shown` of them in files that were given; `sealed_payloads` could not be
+    opened without the deployment's key. `findings` are the first `FINDINGS_MAX`, precise ones
+    first; `total` is how many there were.
     """
 
     ok: bool
@@ -98,6 +101,8 @@ class VerifyReport(msgspec.Struct, frozen=True):
     erased_payloads: int
     sealed_payloads: int
     erased_entries: int
+    archived: int
+    shown: int
     root: str
     seconds: float
     rows_per_s: float

@@ -113,8 +113,8 @@ class Keeper:
 
     async def _gather(self) -> None:
         """Move what stands in no month; what cannot be moved now is told."""
-        # Somebody reads the trail: it is tried again at the next look.
-        with suppress(asyncpg.LockNotAvailableError):
+        # Mostly that somebody reads the trail: it is tried again at the next look.
+        with suppress(asyncpg.PostgresError):
             async with self._database.transaction() as connection:
                 await gather(connection)
         async with self._database.connection() as connection:

@@ -17,6 +17,7 @@ __all__ = [
     "Span",
     "Subtree",
     "consistency_spans",
+    "covering",
     "hash_leaf",
     "hash_node",
     "inclusion_spans",
@@ -61,6 +62,19 @@ def subtrees(span: Span) -> list[Subtree]:
         level = (end - first).bit_length() - 1
         if first & ((1 << level) - 1):
             raise ValueError("the span does not begin where a subtree of its size does")
+        parts.append((level, first >> level))
+        first += 1 << level
+    return parts
+
+
+def covering(span: Span) -> list[Subtree]:
+    """The fewest complete subtrees that any span falls into, from left to right."""
+    first, end = span
+    parts: list[Subtree] = []
+    while first < end:
+        level = (end - first).bit_length() - 1
+        if first:
+            level = min(level, (first & -first).bit_length() - 1)
         parts.append((level, first >> level))
         first += 1 << level
     return parts
@@ -188,16 +202,16 @@ class Frontier:
         self.completed: list[tuple[int, int, bytes]] = []
         self._edge: list[tuple[int, bytes]] = []
 
-    def push(self, leaf_hash: bytes) -> None:
-        """Add the next leaf."""
-        level, joined = 0, leaf_hash
+    def push(self, joined: bytes, level: int = 0) -> None:
+        """Add the next leaf, or the root of the next complete subtree of a `level`."""
+        leaves = 1 << level
         while self._edge and self._edge[-1][0] == level:
             joined = hash_node(self._edge.pop()[1], joined)
             level += 1
             if level % 8 == 0:
                 self.completed.append((level, self.size >> level, joined))
         self._edge.append((level, joined))
-        self.size += 1
+        self.size += leaves
 
     @property
     def root(self) -> bytes:

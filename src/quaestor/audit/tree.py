@@ -8,6 +8,7 @@ from quaestor.audit.merkle import (
     Span,
     Subtree,
     consistency_spans,
+    covering,
     inclusion_spans,
     join_subtrees,
     perfect_root,
@@ -20,6 +21,7 @@ __all__ = [
     "consistency_proof",
     "inclusion_proof",
     "store_nodes",
+    "subtree_roots",
     "tree_root",
 ]
 
@@ -55,6 +57,11 @@ async def inclusion_proof(connection: asyncpg.Connection, leaf: int, size: int) 
 async def consistency_proof(connection: asyncpg.Connection, old: int, new: int) -> list[bytes]:
     """What shows that the tree of `new` extends that of `old`. As `inclusion_proof`."""
     return [await _span_hash(connection, span) for span in consistency_spans(old, new)]
+
+
+async def subtree_roots(connection: asyncpg.Connection, span: Span) -> list[bytes]:
+    """The roots of the complete subtrees that `covering` names. Raises `TreeIncomplete`."""
+    return [await _subtree_root(connection, part) for part in covering(span)]
 
 
 async def store_nodes(connection: asyncpg.Connection, old: int, new: int) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 import asyncpg
 import msgspec
 
+from quaestor.audit.archive import Archive
 from quaestor.audit.checkpoint import (
     Checkpoint,
     CheckpointMalformed,
@@ -30,8 +31,9 @@ from quaestor.audit.verify_payloads import PayloadChecks
 __all__ = ["VerifierSeesTooLittle", "verify"]
 
 _ROWS = """
-select l.leaf, l.audit_id, l.leaf_hash, a.txid::text::numeric::bigint as txid, a.at, a.entity,
-       a.document_id, a.correlation_id, a.canonical, a.salt, a.commitment
+select l.leaf, l.audit_id, l.leaf_hash, l.at as leaf_at,
+       a.txid::text::numeric::bigint as txid, a.at, a.entity, a.document_id,
+       a.correlation_id, a.canonical, a.salt, a.commitment
 from (select * from quaestor.audit_leaf where leaf >= $1 and leaf < $2 order by leaf limit $3) l
 left join quaestor.audit a on a.id = l.audit_id and a.at = l.at
 order by l.leaf
@@ -42,6 +44,7 @@ from unnest($1::smallint[], $2::bigint[]) w (level, index)
 join quaestor.audit_node n using (level, index)
 """
 _CHECKPOINTS = "select note from quaestor.checkpoint order by size"
+_ARCHIVED = "select month, first_leaf, end_leaf from quaestor.audit_archive"
 _END = "select next_leaf from quaestor.audit_sequencer"
 _EPOCHS = "select first_leaf from quaestor.audit_epoch"
 # Behind the sequencer, or with an id of a transaction that this server has not begun: nobody
@@ -81,20 +84,23 @@ async def verify(
     public_keys: Sequence[VerifyingKey],
     *,
     subjects: Subjects | None = None,
+    archives: Sequence[Archive] = (),
     batch: int = 500,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> VerifyReport:
     """Check the whole trail against itself and against `checkpoints` exported earlier.
 
     The checkpoints in the database are checked as well where there are keys, but convict nobody
-    who owns it. With `subjects` sealed payloads are opened, too. Raises `VerifierSeesTooLittle`;
+    who owns it. With `subjects` sealed payloads are opened, too. Entries of archived
+    months are in `archives`, which were checked before; without its file a month is counted as
+    archived, and nothing of it is shown. Raises `VerifierSeesTooLittle`;
     whatever is wrong with the trail itself is in the report.
     """
     role = await connection.fetchval("select current_user")
     if role in ("quaestor_gateway", "quaestor_reader"):
         raise VerifierSeesTooLittle
     started = monotonic()
-    verification = _Verification(connection, subjects)
+    verification = _Verification(connection, subjects, archives)
     await verification.take_checkpoints(checkpoints, public_keys)
     await verification.walk(batch)
     await verification.look_for_strays()
@@ -104,8 +110,17 @@ async def verify(
 class _Verification:
     """One walk over the leaves, from the first to the last."""
 
-    def __init__(self, connection: asyncpg.Connection, subjects: Subjects | None) -> None:
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        subjects: Subjects | None,
+        archives: Sequence[Archive],
+    ) -> None:
         self._connection = connection
+        self._archives = archives
+        self._months: list[asyncpg.Record] = []
+        self._archived = 0
+        self._shown = 0
         self._payloads = PayloadChecks(connection, subjects, self._find)
         self._frontier = Frontier()
         self._findings: list[Finding] = []
@@ -174,6 +189,7 @@ class _Verification:
 
     async def walk(self, batch: int) -> None:
         """Check every leaf up to the end of the tree."""
+        self._months = await self._connection.fetch(_ARCHIVED)
         self._epochs = {row["first_leaf"] for row in await self._connection.fetch(_EPOCHS)}
         end: int = await self._connection.fetchval(_END)
         self._compare_root()
@@ -201,7 +217,7 @@ class _Verification:
     async def _check(self, row: asyncpg.Record) -> None:
         leaf, entry_id = row["leaf"], row["audit_id"]
         if row["txid"] is None:
-            await self._removed(leaf, entry_id)
+            await self._removed(row)
         else:
             self._check_order(row)
             if leaf_hash(entry_id, row["commitment"]) != row["leaf_hash"]:
@@ -221,13 +237,28 @@ class _Verification:
         self._leaves += 1
         self._compare_root()
 
-    async def _removed(self, leaf: int, entry_id: int) -> None:
-        if await self._connection.fetchval(_STILL_THERE, entry_id):
+    async def _removed(self, row: asyncpg.Record) -> None:
+        leaf, entry_id = row["leaf"], row["audit_id"]
+        if any(archive.shows(leaf) for archive in self._archives):
+            self._archived += 1
+            self._shown += 1
+        elif self._is_archived(leaf, f"{row['leaf_at']:%Y-%m}"):
+            self._archived += 1
+        elif await self._connection.fetchval(_STILL_THERE, entry_id):
             self._find(
                 FindingKind.COLUMN_CHANGED, "The time of the entry was changed.", leaf, entry_id
             )
         else:
             self._find(FindingKind.ENTRY_REMOVED, "The entry is gone.", leaf, entry_id)
+
+    def _is_archived(self, leaf: int, month: str) -> bool:
+        """Whether its month is in a file that nobody gave us."""
+        if any(each.covers(leaf) and each.report.month == month for each in self._archives):
+            return False
+        return any(
+            row["month"] == month and row["first_leaf"] <= leaf < row["end_leaf"]
+            for row in self._months
+        )
 
     def _check_order(self, row: asyncpg.Record) -> None:
         """Leaves follow the order of transactions, which starts again in a new cluster."""
@@ -372,6 +403,8 @@ class _Verification:
             erased_payloads=self._payloads.erased,
             sealed_payloads=self._payloads.sealed,
             erased_entries=len(self._erased),
+            archived=self._archived,
+            shown=self._shown,
             root=self._frontier.root.hex(),
             seconds=round(seconds, 3),
             rows_per_s=round(self._leaves / seconds, 1) if seconds else 0.0,

@@ -22,6 +22,12 @@ join quaestor.audit_payload p using (entity, retention, hash)
 """
 _ERASURES = "select id, entity, canonical from quaestor.audit where id = any($1::bigint[])"
 _SUBJECT_ERASED_BY = "select erased_by from quaestor.subject where subject = $1"
+# Their own bytes are proved with the file of their month.
+_ERASURES_ARCHIVED = """
+select l.audit_id from quaestor.audit_leaf l
+join quaestor.audit_archive m on l.leaf >= m.first_leaf and l.leaf < m.end_leaf
+where l.audit_id = any($1::bigint[])
+"""
 _REMEMBERED_MAX = 10_000
 
 _decoder = msgspec.json.Decoder(EntryReading)
@@ -50,6 +56,7 @@ class PayloadChecks:
         self._find = find
         self._wanted: dict[Key, tuple[int, int]] = {}
         self._erasures: dict[int, _Erasure] = {}
+        self._archived: set[int] = set()
         self.good = 0
         self.erased = 0
         self.sealed = 0
@@ -112,8 +119,9 @@ class PayloadChecks:
 
     def _check_erased(self, row: asyncpg.Record, leaf: int, entry_id: int) -> None:
         erasure = self._erasures.get(row["erased_by"])
-        recorded = erasure is not None and (
-            erasure.entity == row["entity"]
+        recorded = row["erased_by"] in self._archived or (
+            erasure is not None
+            and erasure.entity == row["entity"]
             and (
                 (erasure.effect == "erase_payloads" and erasure.retention == row["retention"])
                 or (erasure.effect == "erase_subject" and erasure.subject == row["subject"])
@@ -134,7 +142,8 @@ class PayloadChecks:
         erased_by = await self._connection.fetchval(_SUBJECT_ERASED_BY, subject)
         await self._learn_erasures({erased_by} - {None})
         erasure = self._erasures.get(erased_by)
-        if erasure is not None and erasure.subject == subject:
+        recorded = erasure is not None and erasure.subject == subject
+        if recorded or erased_by in self._archived:
             self.erased += 1
             return
         self._find(
@@ -146,12 +155,15 @@ class PayloadChecks:
 
     async def _learn_erasures(self, ids: set[int]) -> None:
         """Read the entries that tell of these erasures; their bytes are checked in their turn."""
-        if len(self._erasures) > _REMEMBERED_MAX:
+        if len(self._erasures) + len(self._archived) > _REMEMBERED_MAX:
             self._erasures.clear()
+            self._archived.clear()
         new = [number for number in ids if number not in self._erasures]
         if not new:
             return
+        gone = set(new)
         for row in await self._connection.fetch(_ERASURES, new):
+            gone.discard(row["id"])
             try:
                 entry = _decoder.decode(row["canonical"] or b"")
             except (msgspec.DecodeError, UnicodeDecodeError):
@@ -162,3 +174,6 @@ class PayloadChecks:
                 entry.details.get("subject", ""),
                 entry.details.get("retention", ""),
             )
+        if gone:
+            rows = await self._connection.fetch(_ERASURES_ARCHIVED, list(gone))
+            self._archived.update(row["audit_id"] for row in rows)

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
+from quaestor.cli.audit_archive import archive as archive_month
 from quaestor.cli.audit_months import months
+from quaestor.cli.audit_proof import checkpoints_of, public_keys_of, say_findings
 from quaestor.cli.output import Failed, Json, Output, command
 from quaestor.cli.place import AuditKey, Checkpoints, Data, Dsn, Opened, ProjectDir, SigningKeyFile
 from quaestor.cli.reading import in_database
 
 if TYPE_CHECKING:
+    from quaestor.audit.archive import Archive
     from quaestor.audit.checkpoint import Checkpoint, Published
     from quaestor.audit.findings import VerifyReport
     from quaestor.audit.note import VerifyingKey
@@ -24,6 +28,7 @@ __all__ = ["audit"]
 audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
 audit.command("months")(months)
+audit.command("archive")(archive_month)
 
 _SHOWN = 10
 
@@ -38,6 +43,10 @@ def verify(
     public_key: Annotated[
         Path | None, typer.Option("--public-key", help="Who signed them; one key per line.")
     ] = None,
+    archive: Annotated[
+        list[Path] | None,
+        typer.Option("--archive", help="The file of an archived month, or a folder of them."),
+    ] = None,
     data: Data = None,
     dsn: Dsn = None,
     audit_key: AuditKey = None,
@@ -46,22 +55,70 @@ def verify(
     """Recompute every entry, leaf and root. Exit code 1 where anything was changed.
 
     Whoever owns the database can rewrite all of it consistently, so give checkpoints that were
-    kept elsewhere; without any, those of the data directory are taken.
+    kept elsewhere; without any, those of the data directory are taken. With --archive alone, files
+    are proved without a database.
     """
     output = Output(as_json=as_json)
+    if archive and data is None and dsn is None:
+        files = _prove(archive, checkpoints_of(checkpoint, None), public_keys_of(public_key, None))
+        _say_files(output, files)
+        good = all(each.report.ok for each in files)
+        found = {"ok": good, "archives": [each.report for each in files]}
+        output.result(found, good=good)
+        return
 
-    async def check(opened: Opened, database: Database) -> VerifyReport:
+    async def check(opened: Opened, database: Database) -> tuple[VerifyReport, list[Archive]]:
         from quaestor.audit.subjects import Subjects
         from quaestor.audit.verify import verify as verify_trail
 
-        taken = _checkpoints(checkpoint, opened)
-        keys = _public_keys(public_key, opened) if taken else []
+        taken = checkpoints_of(checkpoint, opened)
+        keys = public_keys_of(public_key, opened) if taken or archive else []
+        files = _prove(archive or (), taken, keys)
+        # What a file was proved against must be the tree of this database, too.
+        taken += [each.checkpoint for each in files if each.checkpoint and each.report.ok]
         known = audit_key is not None or opened.place is not None
         subjects = Subjects(opened.audit_key(audit_key)) if known else None
         async with database.connection() as connection:
-            return await verify_trail(connection, taken, keys, subjects=subjects)
+            report = await verify_trail(connection, taken, keys, subjects=subjects, archives=files)
+        return report, files
 
-    report = in_database(data, dsn, check)
+    report, files = in_database(data, dsn, check)
+    _say_files(output, files)
+    _say_report(output, report)
+    good = report.ok and all(each.report.ok for each in files)
+    archives = [each.report for each in files]
+    output.result({**msgspec.structs.asdict(report), "ok": good, "archives": archives}, good=good)
+
+
+def _prove(
+    given: Sequence[Path], checkpoints: Sequence[Checkpoint], keys: Sequence[VerifyingKey]
+) -> list[Archive]:
+    from quaestor.audit.archive import archive_name, verify_archive
+
+    found = []
+    for path in given:
+        files = sorted(path.glob(archive_name("*"))) if path.is_dir() else [path]
+        for file in files:
+            try:
+                found.append(verify_archive(file, checkpoints, keys))
+            except OSError as error:
+                sentence = f"{file}: {error.strerror}"
+                raise Failed(sentence, code="archive_unreadable") from error
+    return found
+
+
+def _say_files(output: Output, files: Sequence[Archive]) -> None:
+    for each in files:
+        report = each.report
+        proved = "proved" if report.ok else "NOT PROVED"
+        output.say(f"{report.file}: {report.entries:,} entries of {report.month}, {proved}")
+        if report.ok and not report.known:
+            output.say(f"  no checkpoint of {report.size:,} leaves was given to hold it against")
+        for line in say_findings(report.findings[:_SHOWN]):
+            output.say(f"  {line}")
+
+
+def _say_report(output: Output, report: VerifyReport) -> None:
     output.say(
         f"{report.leaves:,} entries, {report.payloads:,} payloads, "
         f"{report.checkpoints} checkpoints over the first {report.covered:,}; "
@@ -71,13 +128,13 @@ def verify(
         output.say(f"{report.pending:,} entries have no leaf yet and were not checked")
     if report.leaves > report.covered:
         output.say(f"entries from {report.covered:,} on are checked against themselves only")
-    for finding in report.findings[:_SHOWN]:
-        place = "" if finding.leaf is None else f" at leaf {finding.leaf}"
-        output.say(f"{finding.kind}{place}: {finding.message}")
+    if report.archived:
+        output.say(f"{report.archived:,} entries are archived, {report.shown:,} in files given")
+    for line in say_findings(report.findings[:_SHOWN]):
+        output.say(line)
     if report.total > _SHOWN:
         output.say(f"… {report.total} findings in all")
     output.say("Nothing was changed." if report.ok else "THE TRAIL WAS CHANGED.")
-    output.result(report, good=report.ok)
 
 
 @audit.command("checkpoint")
@@ -124,34 +181,3 @@ def checkpoint(
         },
         good=not published.failures,
     )
-
-
-def _checkpoints(given: Sequence[Path] | None, opened: Opened) -> list[Checkpoint]:
-    from quaestor.audit.checkpoint import CheckpointMalformed, parse_checkpoint, read_place
-
-    taken = []
-    for path in given if given is not None else opened.checkpoint_places(None):
-        try:
-            if path.is_dir():
-                taken.extend(read_place(path))
-            elif given is not None:
-                taken.append(parse_checkpoint(path.read_text()))
-        except (OSError, UnicodeDecodeError, CheckpointMalformed) as error:
-            raise Failed(f"{path}: {error}", code="checkpoint_malformed") from error
-    return taken
-
-
-def _public_keys(given: Path | None, opened: Opened) -> list[VerifyingKey]:
-    from quaestor.audit.checkpoint import read_public_keys
-    from quaestor.audit.note import NoteMalformed
-
-    path = given
-    if path is None and opened.place is not None:
-        signing = opened.place.signing_key_file
-        path = signing.with_name(signing.name + ".pub")
-    if path is None:
-        raise Failed("Who signed the checkpoints? Name the file with --public-key.")
-    try:
-        return read_public_keys(path)
-    except (OSError, NoteMalformed) as error:
-        raise Failed(f"{path}: {error}", code="public_key_malformed") from error

@@ -1,4 +1,4 @@
-"""quaestor.toml: the deployment, its systems, the routing, the limits."""
+"""quaestor.toml: the deployment, its systems, the routing, the limits, the trail."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from quaestor.project.shape import Reader
 from quaestor.security.masking import is_secret_name
 from quaestor.security.secrets import is_reference
 from quaestor.settings import (
+    Audit,
     Deployment,
     Limits,
     Routing,
@@ -24,7 +25,7 @@ from quaestor.settings import (
 __all__ = ["FILE", "read_settings"]
 
 FILE = "quaestor.toml"
-TABLES = ("deployment", "systems", "routing", "limits")
+TABLES = ("deployment", "systems", "routing", "limits", "audit")
 
 
 def read_settings(folder: Folder) -> Settings | None:
@@ -40,9 +41,10 @@ def read_settings(folder: Folder) -> Settings | None:
     systems = _systems(reader, top.get("systems", {}))
     routing = reader.convert(top.get("routing", {}), Routing, "routing")
     limits = reader.convert(top.get("limits", {}), Limits, "limits")
-    if deployment is None or routing is None or limits is None or systems is None:
+    audit = reader.convert(top.get("audit", {}), Audit, "audit")
+    if deployment is None or routing is None or limits is None or systems is None or audit is None:
         return None
-    settings = Settings(deployment, systems, routing, limits)
+    settings = Settings(deployment, systems, routing, limits, audit)
     for fault in settings_faults(settings):
         reader.report(fault.code, fault.key, fault.message, fault.instead)
     return settings

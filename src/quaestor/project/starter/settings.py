@@ -11,7 +11,7 @@ from quaestor.connectors.kit.kind import ConnectorKind, SimulatorOptions
 from quaestor.connectors.workday.simulator import INITIATOR
 from quaestor.project.starter.choosing import Chosen
 from quaestor.project.starter.options import about, choices, default_of, option
-from quaestor.settings import Deployment, Limits, SimulatorSettings, SystemSettings
+from quaestor.settings import Audit, Deployment, Limits, SimulatorSettings, SystemSettings
 
 __all__ = ["settings_file"]
 
@@ -57,6 +57,7 @@ def settings_file(chosen: Chosen, name: str, *, real: bool) -> str:
     routed = f'"*" = "{chosen.erp}"'.ljust(40) + ' # an entity, or "*" for every other one'
     routed = _lines("[routing.purchase_order]", routed)
     parts += [routed, _lines("[limits]", *about(Limits), *choices(Limits, "limits"))]
+    parts.append(_lines("[audit]", *about(Audit), *choices(Audit, "audit")))
     return "\n".join(parts)
 
 
