@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from quaestor.budget.balance import as_lines
+from quaestor.budget.balance import ZERO, as_lines
 from quaestor.budget.effects import BudgetLine
 from quaestor.budget.stating import BudgetSource
 from quaestor.model.budget import node_key
@@ -66,7 +66,7 @@ def charge(
             return refuse(
                 "fx_rate_missing", currency=currency, to=entity.base_currency, on=on.isoformat()
             )
-        amounts[node] = amounts.get(node, Decimal(0)) + amount
+        amounts[node] = amounts.get(node, ZERO) + amount
     return as_lines(amounts)
 
 

@@ -62,8 +62,8 @@ class Balances(msgspec.Struct, frozen=True):
 
 def node_key(entity: str, fiscal_year: int, cost_center: str, account: str | None = None) -> str:
     """`entity/fiscal year/cost center`, with the account where it is budgeted by account."""
-    parts = [entity, str(fiscal_year), cost_center]
-    return "/".join(parts if account is None else [*parts, account])
+    key = f"{entity}/{fiscal_year}/{cost_center}"
+    return key if account is None else f"{key}/{account}"
 
 
 def node_facts(key: str) -> Mapping[str, str]:

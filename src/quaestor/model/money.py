@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import reduce
 
 __all__ = [
     "INTEGER_DIGITS_MAX",
@@ -145,10 +146,7 @@ def extended_amount(quantity: Decimal, unit_price: Decimal, currency: str) -> De
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum; zero for no amounts."""
-    result = Decimal(0)
-    for amount in amounts:
-        result = _EXACT.add(result, amount)
-    return result
+    return reduce(_EXACT.add, amounts, Decimal(0))
 
 
 def without_idle_zeros(amount: Decimal, currency: str) -> Decimal:

@@ -33,7 +33,6 @@ def posting_key(
     """
     if generation < 1:
         raise ValueError("a posting generation starts at one")
-    digest = hashlib.sha256(_DOMAIN)
     parts = (
         deployment,
         system,
@@ -44,11 +43,9 @@ def posting_key(
         action,
         str(generation),
     )
-    for part in parts:
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
-    return base64.b32encode(digest.digest()).decode().rstrip("=").lower()
+    prefixed = [len(part).to_bytes(8, "big") + part for part in map(str.encode, parts)]
+    digest = hashlib.sha256(_DOMAIN + b"".join(prefixed)).digest()
+    return base64.b32encode(digest).decode().rstrip("=").lower()
 
 
 def short_reference(key: str, length: int = 12) -> str:

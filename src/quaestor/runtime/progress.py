@@ -230,7 +230,8 @@ def _apply(
 ) -> None:
     before, told = case.stage, len(case.notes)
     case.keep(steps=case.state.steps + 1)
-    undo = case.snapshot()
+    # Without effects nothing is half done when the step cannot be taken.
+    undo = case.snapshot() if step.do else None
     try:
         for effect in step.do:
             _take_up(case, world, now, effect)
@@ -240,7 +241,8 @@ def _apply(
             case.consume(used)
     except (Permanent, FlowBroken) as error:
         # Nothing of this step took place; the stage runs again after a person has acted.
-        case.restore(undo)
+        if undo is not None:
+            case.restore(undo)
         if isinstance(error, Held):
             note_held(case, error)
             _park(case, held_park(error.refusal))

@@ -124,15 +124,20 @@ def _amounts(requisition: Requisition) -> Iterator[tuple[Decimal, int, _Place]]:
         yield line.unit_price, UNIT_PRICE_DECIMALS_MAX, (line.number, "unit_price")
         yield line.amount, scale, (line.number, "amount")
         for position, split in enumerate(line.splits, start=1):
-            yield split.amount, scale, (line.number, f"splits[{position}].amount")
+            yield split.amount, scale, (line.number, position)
 
 
-# Told in words only of what is refused: nearly nothing is, and there are many amounts.
-_Place = tuple[()] | tuple[int, str]
+# Told in words only of what is refused: nearly nothing is, and there are many amounts. A line's
+# number, with the field's name or the split's position.
+_Place = tuple[()] | tuple[int, str | int]
 
 
 def _where(place: _Place) -> str:
-    return f"lines[{place[0]}].{place[1]}" if place else "total"
+    if not place:
+        return "total"
+    line, field = place
+    name = field if isinstance(field, str) else f"splits[{field}].amount"
+    return f"lines[{line}].{name}"
 
 
 def _amounts_are_numbers(requisition: Requisition, limits: Limits) -> Iterator[Refusal]:
