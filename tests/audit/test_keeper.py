@@ -10,7 +10,6 @@ from pathlib import Path
 from quaestor.audit.checkpoint import Checkpointer, read_place
 from quaestor.audit.keeper import Keeper
 from quaestor.audit.note import SigningKey
-from quaestor.audit.sequencer import HorizonLag
 from quaestor.model.refusal import Refusal
 from tests.audit.builders import append_entries
 from tests.support.database import TestDatabase
@@ -27,7 +26,6 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 async def test_two_keepers_sign_one_history(database: TestDatabase, tmp_path: Path) -> None:
     alarms: list[Refusal] = []
-    lags: list[HorizonLag] = []
     stop = asyncio.Event()
     places = [tmp_path / "data", tmp_path / "witness"]
     worker = await database.connect("quaestor_worker")
@@ -36,7 +34,6 @@ async def test_two_keepers_sign_one_history(database: TestDatabase, tmp_path: Pa
             await database.connect("quaestor_worker"),
             Checkpointer("audit.example.com/test", [KEY], places),
             on_alarm=alarms.append,
-            on_lag=lags.append,
             checkpoint_every_s=0.01,
             lag_every_s=0.01,
             months_ahead=5,
@@ -69,7 +66,6 @@ async def test_two_keepers_sign_one_history(database: TestDatabase, tmp_path: Pa
         stop.set()
 
     assert alarms == []
-    assert lags
     assert read_place(places[0]) == read_place(places[1])
     assert read_place(places[0])[-1].size == 40
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from prometheus_client.core import Metric
 
@@ -17,6 +19,8 @@ from tests.support.database import TestDatabase
 from tests.support.engine import FakeErp, bench_on, running
 
 SECRET = "M00000"
+# Roles of the database, which the manual names as well.
+NO_METRICS = {"quaestor_worker", "quaestor_gateway", "quaestor_reader", "quaestor_eraser"}
 
 
 def numbers(metrics: list[Metric], name: str) -> dict[tuple[str, ...], float]:
@@ -153,3 +157,19 @@ async def test_no_metric_holds_anything_of_a_document(database: TestDatabase) ->
     }
     assert "erp" in labels
     assert not any(SECRET in label for label in labels)
+
+
+async def test_the_manual_names_every_metric_and_no_other(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    engine = bench.engine()
+    engine.meters.called("sap", "send", Transient("refused"), 0.1)
+    engine.meters.answered("/v1/requisitions", "POST", 201, 0.1)
+    engine.meters.saved(["ordered"])
+    for timings in (engine.meters.claims, engine.meters.commits):
+        timings.add(0.1)
+    manual = (Path(__file__).parents[2] / "docs" / "production.md").read_text(encoding="utf-8")
+
+    found = await Watch(engine, bench.database)()
+
+    told = {metric.name + ("_total" if metric.type == "counter" else "") for metric in found}
+    assert set(re.findall(r"`(quaestor_[a-z_]+)", manual)) - NO_METRICS == told

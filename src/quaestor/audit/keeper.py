@@ -10,7 +10,7 @@ import asyncpg
 
 from quaestor.audit.checkpoint import Checkpointer, CheckpointMalformed, TreeRewritten
 from quaestor.audit.months import gather, look_outside, make_ahead
-from quaestor.audit.sequencer import STORE_TROUBLE, HorizonLag, Sequencer, measure_lag, wait
+from quaestor.audit.sequencer import STORE_TROUBLE, Sequencer, measure_lag, wait
 from quaestor.audit.tree import TreeIncomplete
 from quaestor.model.refusal import Refusal, refuse
 from quaestor.store.database import Database
@@ -30,7 +30,6 @@ class Keeper:
     `audit_leaves_behind` once when entries begin to wait longer than `lag_limit_s`, and
     `audit_trail_altered`, `audit_checkpoint_conflict`, `audit_checkpoint_unwritable` at each try;
     `audit_outside_months` every hour.
-    `on_lag` is told every measurement, for the metrics.
     """
 
     def __init__(
@@ -39,7 +38,6 @@ class Keeper:
         checkpointer: Checkpointer,
         *,
         on_alarm: Callable[[Refusal], None],
-        on_lag: Callable[[HorizonLag], None] | None = None,
         checkpoint_every_s: float = 600.0,
         lag_limit_s: float = 10.0,
         lag_every_s: float = 5.0,
@@ -48,7 +46,6 @@ class Keeper:
         self._database = database
         self._checkpointer = checkpointer
         self._on_alarm = on_alarm
-        self._on_lag = on_lag
         self._checkpoint_every_s = checkpoint_every_s
         self._months_ahead = months_ahead
         self._lag_limit_s = lag_limit_s
@@ -70,8 +67,6 @@ class Keeper:
             with suppress(*STORE_TROUBLE):
                 async with self._database.connection() as connection:
                     lag = await measure_lag(connection, self._lag_limit_s)
-                if self._on_lag is not None:
-                    self._on_lag(lag)
                 if lag.refusal is not None and not was_late:
                     self._on_alarm(lag.refusal)
                 was_late = lag.late

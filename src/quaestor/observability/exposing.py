@@ -19,7 +19,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from quaestor.observability.meters import BOUNDS_S, Meters, Timings
 
@@ -52,11 +52,12 @@ async def expose(host: str, port: int, sources: Sequence[Source]) -> AsyncIterat
     registry = CollectorRegistry()
     process = [ProcessCollector(registry=registry), GCCollector(registry=registry)]
 
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.Response:
         metrics = [metric for source in sources for metric in await source()]
         metrics += [metric for each in process for metric in each.collect()]
-        body = generate_latest(_Collected(metrics))
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        body = encode(_Collected(metrics))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     app = web.Application()
     app.router.add_get("/metrics", answer)
