@@ -8,10 +8,10 @@ from datetime import datetime
 import msgspec
 
 from quaestor.console.wording import COUNTED_MAX
-from quaestor.runtime.lanes import lane_names, system_of
+from quaestor.runtime.lanes import lane_name, lane_names, system_of
 from quaestor.store import Connection
 
-__all__ = ["OWNERS", "Backlog", "backlogs", "parked_by_owner"]
+__all__ = ["OWNERS", "Backlog", "backlogs", "due_first", "parked_by_owner"]
 
 OWNERS = ("finance", "operator", "requester")
 
@@ -37,6 +37,17 @@ cross join lateral (
     ) found
 ) counted
 where counted.count > 0
+"""
+# As they are taken up: of each lane as many as may be on the page, then these in one order.
+_DUE_FIRST = """
+select found.document_id
+from unnest($1::text[]) w (lane)
+cross join lateral (
+    select document_id, due_at from quaestor.work
+    where lane = w.lane and due_at is not null and parked_at is null
+    order by due_at limit $2::bigint + $3::bigint
+) found
+order by found.due_at, found.document_id offset $2 limit $3
 """
 
 
@@ -72,3 +83,12 @@ async def backlogs(
         each = Backlog(row["count"], row["oldest"], row["due_at"])
         found[system] = found.get(system, Backlog()) + each
     return found
+
+
+async def due_first(
+    connection: Connection, system: str, entities: Collection[str], offset: int, limit: int
+) -> list[int]:
+    """Documents that wait for a system, those that are taken up next first."""
+    lanes = [lane_name(system, entity) for entity in sorted(entities)]
+    rows = await connection.fetch(_DUE_FIRST, lanes, offset, limit)
+    return [row["document_id"] for row in rows]

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quaestor.console.asking import Ask, Go, Page, Refused, Reply, at_most
-from quaestor.console.counting import Backlog, backlogs
+from quaestor.console.counting import Backlog, backlogs, due_first
 from quaestor.console.reading import documents_by_id
 from quaestor.console.services import SystemFacts
 from quaestor.security.authorization import Scope
@@ -24,11 +24,6 @@ _CIRCUITS = "select system, open, reason, failures, opened_at, seen_at from quae
 _STREAMS = """
 select system, name, due_at, asked_at, answered_at, trouble from quaestor.stream
 order by system, name
-"""
-_WAITING = """
-select document_id from quaestor.work
-where lane like $1 || '/%' and due_at is not null and parked_at is null
-order by lane_since, document_id offset $2 limit $3
 """
 # Of the newest documents alone: intents are not indexed by when they were answered.
 _ANSWERED = """
@@ -140,8 +135,7 @@ async def _system(ask: Ask, connection: Connection) -> Reply | Go:
         raise Refused(404, "not_found")
     per_page = ask.services.limits.rows_per_page
     first = min(at_most(ask.query.get("from"), 1), max(1, found.waiting))
-    rows = await connection.fetch(_WAITING, name, first - 1, per_page)
-    ids = [row["document_id"] for row in rows]
+    ids = await due_first(connection, name, ask.caller.entities, first - 1, per_page)
     shows = {
         "system": found,
         "documents": await documents_by_id(connection, ids),

@@ -15,6 +15,7 @@ from quaestor.console.asking import Ask, Go, Page, Refused, Reply, at_most
 from quaestor.console.causes import Cause, cause_of
 from quaestor.console.counting import OWNERS, Backlog, backlogs
 from quaestor.console.reading import documents_by_id, glance
+from quaestor.console.wording import COUNTED_MAX
 from quaestor.flows.kit.step import Park
 from quaestor.model.refusal import REFUSALS, Owner, Refusal
 from quaestor.security.authorization import Scope
@@ -45,12 +46,19 @@ where d.id = any($1::bigint[])
 """
 # What came in and could not be read as a document: no work row stands for it.
 _NOT_TAKEN_IN = """
-select entity, system, stream, source_id, owner, code, refusals, received_at, times,
-       count(*) over () as count
+select entity, system, stream, source_id, owner, code, refusals, received_at, times
 from quaestor.inbound_refused
 where cleared_at is null and ($1::text is null or owner = $1)
   and ($2::text is null or entity = $2)
 order by received_at, id offset $3 limit $4
+"""
+_NOT_TAKEN_IN_COUNT = """
+select count(*) from (
+    select from quaestor.inbound_refused
+    where cleared_at is null and ($1::text is null or owner = $1)
+      and ($2::text is null or entity = $2)
+    limit $3
+) found
 """
 _park = msgspec.json.Decoder(Park)
 _refusals = msgspec.json.Decoder(tuple[Refusal, ...])
@@ -159,7 +167,7 @@ async def _work(ask: Ask, connection: Connection) -> Reply | Go:
         return await _cause(ask, connection, fingerprint, shows, groups)
     first = at_most(ask.query.get("from"), 1)
     refused = await connection.fetch(_NOT_TAKEN_IN, owner, entity, first - 1, limits.rows_per_page)
-    of = refused[0]["count"] if refused else 0
+    of = await connection.fetchval(_NOT_TAKEN_IN_COUNT, owner, entity, COUNTED_MAX + 1)
     shows |= {
         "sums": await _sums(connection, groups, limits.summed_max),
         "refused": [_not_taken_in(row) for row in refused],
