@@ -277,6 +277,34 @@ async def test_a_hint_that_comes_while_a_page_is_asked_for_is_followed_at_once(
     assert desk.asked == [None, "1"]
 
 
+async def test_a_stream_that_is_not_due_is_left_alone_until_it_is(database: TestDatabase) -> None:
+    bench = await bench_on(database)
+    desk, stop = Heard("D1"), asyncio.Event()
+    puller, stream = _puller(bench, desk)
+    puller.streams, puller.poll_s = [replace(stream, every_s=3600.0)], 0.01
+
+    running = asyncio.create_task(puller.run(stop))
+    await asyncio.wait_for(desk.heard.get(), 10)
+    await _hint(database)
+    await asyncio.wait_for(desk.heard.get(), 10)
+    stop.set()
+    await running
+
+    assert desk.asked == [None, "1"]
+
+
+class Heard(Desk):
+    """Says when it was asked."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+        self.heard: asyncio.Queue[None] = asyncio.Queue()
+
+    async def pull(self, stream: str, after: str | None) -> Page:
+        self.heard.put_nowait(None)
+        return await super().pull(stream, after)
+
+
 class Hinted(Desk):
     """The first page is overtaken by a hint."""
 
@@ -286,11 +314,18 @@ class Hinted(Desk):
 
     async def pull(self, stream: str, after: str | None) -> Page:
         if after is None:
-            owner = await self._database.connect()
-            await owner.fetch("update quaestor.stream set hinted_at = quaestor.clock() returning 1")
+            await _hint(self._database)
         return await super().pull(stream, after)
 
 
 async def _make_due(database: TestDatabase) -> None:
     owner = await database.connect()
     await owner.fetch("update quaestor.stream set due_at = quaestor.clock() returning true")
+
+
+async def _hint(database: TestDatabase) -> None:
+    owner = await database.connect()
+    await owner.fetch(
+        "update quaestor.stream set hinted_at = quaestor.clock(), due_at = quaestor.clock()"
+        " returning true"
+    )

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -42,9 +43,15 @@ from quaestor.store import Connection, Database, is_storage_trouble
 
 __all__ = ["ForDocument", "NotUnderstood", "Puller", "Stream", "Translated"]
 
+T = TypeVar("T")
+
 _BEGIN = """
 insert into quaestor.stream (system, name, due_at) values ($1, $2, quaestor.clock())
 on conflict (system, name) do nothing
+"""
+_DUE = """
+select system, name from quaestor.stream
+where due_at <= quaestor.clock() and lease_until < quaestor.clock()
 """
 _CLAIM = """
 update quaestor.stream
@@ -187,17 +194,20 @@ class Puller:
         """Ask until stopped."""
         while not stop.is_set():
             busy = False
-            for stream in self.streams if self.may_ask() else ():
-                try:
-                    busy = await self.once(stream) or busy
-                except Exception as error:
-                    if not is_storage_trouble(error):
-                        raise
-                    _log.warning("storage_unavailable", reason=type(error).__name__)
+            for stream in await _unless_in_trouble(self._due()) or ():
+                busy = await _unless_in_trouble(self.once(stream)) or busy
             if not busy:
                 waiting = asyncio.create_task(stop.wait())
                 await asyncio.wait([waiting], timeout=self.poll_s)
                 waiting.cancel()
+
+    async def _due(self) -> list[Stream]:
+        """One look for all, as most of the time nothing is due."""
+        if not self.streams or not self.may_ask():
+            return []
+        due = {(row["system"], row["name"]) for row in await self.database.fetch(_DUE)}
+        known = self._begun - due
+        return [each for each in self.streams if (each.system, each.place) not in known]
 
     async def once(self, stream: Stream) -> bool:
         """Ask for one page if it is time and nobody else does; true when there is more."""
@@ -398,6 +408,17 @@ class Puller:
                     item.body,
                 )
                 return False
+
+
+async def _unless_in_trouble(work: Awaitable[T]) -> T | None:
+    """What comes of it, or nothing while the database is in trouble."""
+    try:
+        return await work
+    except Exception as error:
+        if not is_storage_trouble(error):
+            raise
+        _log.warning("storage_unavailable", reason=type(error).__name__)
+        return None
 
 
 def _pause(stream: Stream, asked_s: float | None, failures: int, chance: float) -> timedelta:
