@@ -29,8 +29,8 @@ async def test_requests_are_counted_by_route_and_status(database: TestDatabase) 
         ("/v1/requisitions", "POST", 422): 1,
         ("/v1/traces/{id}", "GET", 200): 1,
         ("/console/trace/{id}", "GET", 303): 1,
-        ("", "", 404): 1,
-        ("", "", 405): 1,
+        ("", "GET", 404): 1,
+        ("/v1/requisitions", "other", 405): 1,
     }
     assert meters.requests_open == 0
 
@@ -41,7 +41,7 @@ async def test_what_is_refused_at_the_door_is_counted(database: TestDatabase) ->
     async with gateway_on(database, meters=meters, limits=limits) as gateway:
         await gateway.ask("GET", "/v1/traces/1")
 
-    assert {key: timings.items for key, timings in meters.requests.items()} == {("", "", 503): 1}
+    assert {key: timings.items for key, timings in meters.requests.items()} == {("", "GET", 503): 1}
 
 
 async def test_what_breaks_before_it_answers_is_counted_as_failed() -> None:

@@ -11,6 +11,7 @@ from tests.support.engine import bench_on
 
 # What belongs to the deployment and names no entity.
 SHARED = {
+    "audit_archive",
     "audit_epoch",
     "audit_leaf",
     "audit_node",

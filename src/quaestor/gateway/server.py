@@ -27,6 +27,8 @@ _log = structlog.get_logger(__name__)
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 10
 _TIDY_EVERY_S = 3600.0
+# Those that a route of ours knows; what else callers send is one to the metrics.
+_METHODS = frozenset({"GET", "HEAD", "POST"})
 
 
 class _Server(uvicorn.Server):
@@ -132,7 +134,7 @@ def metered(app: Asgi, meters: Meters) -> Asgi:
         finally:
             meters.requests_open -= 1
             route = scope.get("path_template", "")
-            method = scope["method"] if route else ""
+            method = scope["method"] if scope["method"] in _METHODS else "other"
             meters.answered(route, method, status, time.monotonic() - began)
 
     return answer
