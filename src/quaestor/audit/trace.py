@@ -51,6 +51,13 @@ left join quaestor.audit_leaf l on l.audit_id = a.id
 where a.correlation_id = $1
 order by l.leaf nulls last, a.txid, a.id limit $2
 """
+# Months leave the trail from the oldest on: what left since the first document came may have more.
+_ARCHIVED = """
+select distinct month from quaestor.audit_archive
+where month >= (select to_char(min(created_at) at time zone 'UTC', 'YYYY-MM')
+                from quaestor.document where correlation_id = $1)
+order by month
+"""
 _PAYLOADS = """
 select p.entity, p.retention, p.hash, p.subject, p.encoding, p.size, p.content
 from unnest($1::text[], $2::text[], $3::bytea[]) w (entity, retention, hash)
@@ -118,7 +125,8 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """All steps of one correlation id, in the order in which they were committed.
 
     `asked` led to it as `matched` says; `others` are further correlation ids that it leads to.
-    `truncated` says that there are more than `STEPS_MAX` steps.
+    `truncated` says that there are more than `STEPS_MAX` steps. Further ones may stand in the files
+    of the months `archived`.
     """
 
     asked: str
@@ -128,6 +136,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: tuple[Step, ...]
     others: tuple[str, ...] = ()
     truncated: bool = False
+    archived: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -165,6 +174,7 @@ async def trace(
         return None
     correlation_id = found[0].correlation_id
     rows = await connection.fetch(_ENTRIES, correlation_id, STEPS_MAX + 1)
+    archived = await connection.fetch(_ARCHIVED, correlation_id)
     reader = _Reader(connection, subjects)
     steps = await reader.steps(rows[:STEPS_MAX])
     others = dict.fromkeys(lead.correlation_id for lead in found)
@@ -179,6 +189,7 @@ async def trace(
         steps=steps,
         others=tuple(others),
         truncated=len(rows) > STEPS_MAX,
+        archived=tuple(row["month"] for row in archived),
     )
 
 

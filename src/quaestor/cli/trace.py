@@ -63,4 +63,6 @@ def trace(
         output.say(f"{asked} also leads to {other}")
     if found.truncated:
         output.say("There are more steps than are shown.")
+    if found.archived:
+        output.say(f"Further steps may be in the files of {', '.join(found.archived)}.")
     output.result(found)

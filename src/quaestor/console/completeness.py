@@ -17,7 +17,8 @@ _SHOWN_MAX = 5
 
 
 class Completeness(msgspec.Struct, frozen=True):
-    """`state` is `whole`, `open` where something is still under way, or `broken`.
+    """`state` is `whole`, `open` where something is still under way, `broken`, or `archived` where
+    steps may be in the file of a month.
 
     `sealed` of `steps` have their place in the tree; `remarks` name what is missing.
     """
@@ -31,7 +32,9 @@ class Completeness(msgspec.Struct, frozen=True):
 def completeness(trace: Trace, doubts: Sequence[Doubt] = ()) -> Completeness:
     """How whole the trace is, and what is missing; `doubts` are those of its timeline."""
     steps = trace.steps
-    broken = [*_missing_stages(steps), *_missing_content(steps)]
+    # The beginning of what is archived is not missing, it is elsewhere.
+    broken = [] if trace.archived else [*_missing_stages(steps)]
+    broken += _missing_content(steps)
     if trace.truncated:
         broken.append(f"Only the first {len(steps):,} steps are read.")
     waiting = [*_open_sends(steps)]
@@ -43,10 +46,13 @@ def completeness(trace: Trace, doubts: Sequence[Doubt] = ()) -> Completeness:
     unsealed = sum(step.leaf is None for step in steps)
     if unsealed:
         waiting.append(f"{unsealed:,} of the newest steps wait for their place in the tree.")
+    if trace.archived:
+        waiting.append(f"Further steps may be in the files of {', '.join(trace.archived)}.")
     remarks = [*broken, *waiting]
     if len(remarks) > _SHOWN_MAX:
         remarks[_SHOWN_MAX:] = [f"And {len(remarks) - _SHOWN_MAX:,} more."]
-    state = "broken" if broken else "open" if waiting else "whole"
+    state = "archived" if trace.archived else "open" if waiting else "whole"
+    state = "broken" if broken else state
     return Completeness(state, len(steps), len(steps) - unsealed, tuple(remarks))
 
 
