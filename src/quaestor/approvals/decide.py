@@ -168,12 +168,11 @@ def _standing(snapshot: ApprovalSnapshot, vote: ApprovalDecision, holder: str) -
     # A delegate may not decide on his own document, nor lend his hand to an interested delegator.
     if {vote.approver, holder} & snapshot.interested:
         return "interested"
-    people = [snapshot.directory.find(person) for person in (vote.approver, holder)]
-    if any(person is None for person in people):
+    approver, authority = map(snapshot.directory.find, (vote.approver, holder))
+    if approver is None or authority is None:
         return "approver_unknown"
-    if any(person is not None and not person.active for person in people):
+    if not (approver.active and authority.active):
         return "approver_inactive"
-    authority = snapshot.directory.people[holder]
     if holder != vote.approver and not _is_lent(snapshot, vote, authority):
         return "delegation_missing"
     match _reach(snapshot, authority):

@@ -248,8 +248,7 @@ def _shortfalls(
 ) -> Iterable[Shortfall]:
     """Only an increase is checked (B3): what frees budget passes on an overspent node too."""
     for node, amount in _needed(entries).items():
-        available = balances[node].available
-        if amount > 0 and amount > available:
+        if amount > 0 and amount > (available := balances[node].available):
             yield Shortfall(node, amount, available)
 
 
