@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from quaestor.connectors.kit.contract import Ambiguous, Command, Transient
 from quaestor.flows.kit.dossier import Dossier
@@ -12,8 +14,37 @@ from quaestor.flows.kit.effects import Send
 from quaestor.flows.kit.flow import Stage
 from quaestor.flows.kit.step import Await, Done, Step
 from quaestor.model.event import Cancel, Decided
+from quaestor.runtime.dispatch import Claimed, Dispatch
 from tests.support.database import TestDatabase
 from tests.support.engine import MEMO_FLOW, OTHER_ENTITY, FakeErp, bench_on, running
+
+LOOKS = 5
+
+
+@dataclass(frozen=True)
+class Watched(Dispatch):
+    """Counts what is asked of it; `looked` is set after so many looks."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def looks(self) -> int:
+        return self.asked["is_any_due"]
+
+    @property
+    def claims(self) -> int:
+        return self.asked["claim"]
+
+    async def is_any_due(self, *given: Any, **more: Any) -> bool:
+        self.asked["is_any_due"] += 1
+        if self.looks >= LOOKS:
+            self.looked.set()
+        return await super().is_any_due(*given, **more)
+
+    async def claim(self, *given: Any, **more: Any) -> list[Claimed]:
+        self.asked["claim"] += 1
+        return await super().claim(*given, **more)
 
 
 async def test_every_document_becomes_exactly_one_order(database: TestDatabase) -> None:
@@ -59,6 +90,19 @@ async def test_a_system_in_trouble_makes_documents_wait_uncounted(database: Test
         await bench.until({"ordered": 5})
 
     assert erp.doubles == 0
+
+
+async def test_a_worker_with_nothing_to_do_looks_and_claims_nothing(
+    database: TestDatabase,
+) -> None:
+    bench = await bench_on(database)
+    engine = bench.engine(idle_max_s=0.01)
+    engine.dispatch = watched = Watched(engine.dispatch.flows)
+
+    async with running(engine):
+        await asyncio.wait_for(watched.looked.wait(), 10)
+
+    assert (watched.looks >= LOOKS, watched.claims) == (True, 0)
 
 
 async def test_an_entity_does_not_wait_behind_the_flood_of_another(database: TestDatabase) -> None:

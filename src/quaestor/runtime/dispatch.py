@@ -21,7 +21,7 @@ from quaestor.model.event import Event
 from quaestor.runtime.case import Arrived, Case, IntentRow
 from quaestor.runtime.intent import Intent
 from quaestor.runtime.state import SCHEMA_NO, decode_state
-from quaestor.store import Connection
+from quaestor.store import Connection, Database
 from quaestor.store.packing import pack
 
 __all__ = ["Claimed", "Dispatch", "load_arrivals", "pack_body", "unpack"]
@@ -49,6 +49,8 @@ select taken.* from (
     order by w.woken_at limit $6 for update skip locked
 ) taken
 """
+# Whether a claim would find anything: no lock, no transaction.
+_ANY_DUE = f"select exists ({_CLAIM.replace(' for update skip locked', '')})"
 # A document that a worker died with is claimed alone (D5).
 _CLAIM_SUSPECT = f"""
 select {_ROW} from quaestor.work w
@@ -107,6 +109,20 @@ class Dispatch:
 
     flows: Mapping[tuple[str, int], Flow]
 
+    async def is_any_due(
+        self,
+        database: Database,
+        lanes: Mapping[str, int],
+        *,
+        woken_max: int,
+        in_flight: Sequence[int],
+    ) -> bool:
+        """Whether a claim with these would find anything: one look, for who has nothing to do."""
+        due: bool = await database.fetchval(
+            _ANY_DUE, *self._wanted(lanes, woken_max=woken_max, in_flight=in_flight)
+        )
+        return due
+
     async def claim(
         self,
         connection: Connection,
@@ -121,19 +137,19 @@ class Dispatch:
         `in_flight` are this worker's own, never taken twice. With `suspects`, one document that
         a worker died with, alone.
         """
-        known = [f"{name}@{version}" for name, version in self.flows]
         rows = await connection.fetch(
             _CLAIM_SUSPECT if suspects else _CLAIM,
-            list(lanes.keys()),
-            list(lanes.values()),
-            in_flight,
-            known,
-            SCHEMA_NO,
-            woken_max,
+            *self._wanted(lanes, woken_max=woken_max, in_flight=in_flight),
         )
         # A row that is due and woken comes twice.
         unique = {row["document_id"]: row for row in rows}
         return [Claimed(row) for row in unique.values()]
+
+    def _wanted(
+        self, lanes: Mapping[str, int], *, woken_max: int, in_flight: Sequence[int]
+    ) -> tuple[object, ...]:
+        known = [f"{name}@{version}" for name, version in self.flows]
+        return list(lanes), list(lanes.values()), in_flight, known, SCHEMA_NO, woken_max
 
     async def load(self, connection: Connection, claimed: Sequence[Claimed]) -> list[Case]:
         """Read what belongs to the locked rows. Reads come after the locks: nothing is stale."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +70,7 @@ class Engine:
             self.database, self.dispatch, self.advance.links, self.advance.reconcile_every_s
         )
         self._saw_dead = False
+        self._found = False
         self._in_flight: set[int] = set()
         self._calls: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -144,15 +145,29 @@ class Engine:
                 self._nudged.clear()
 
     async def _claim(self) -> int:
-        """One claim: locks, reads, decides, saves; the calls begin once it is committed."""
-        count = await self._claim_some(suspects=False)
+        """One claim: locks, reads, decides, saves; the calls begin once it is committed.
+
+        After one that found nothing, a look says first whether the next is worth its transaction.
+        """
+        lanes = self._shares(time.monotonic())
+        count = 0
+        if self._found or await self._is_any_due(lanes):
+            count = await self._claim_some(lanes, suspects=False)
         if self.upkeep.suspects:
-            count += await self._claim_some(suspects=True)
+            count += await self._claim_some(lanes, suspects=True)
+        self._found = count > 0
         return count
 
-    async def _claim_some(self, *, suspects: bool) -> int:
+    async def _is_any_due(self, lanes: Mapping[str, int]) -> bool:
+        return await self.dispatch.is_any_due(
+            self.database,
+            lanes,
+            woken_max=self.options.batch_max,
+            in_flight=sorted(self._in_flight),
+        )
+
+    async def _claim_some(self, lanes: Mapping[str, int], *, suspects: bool) -> int:
         claimed_monotonic = time.monotonic()
-        lanes = self._shares(claimed_monotonic)
         free = self.advance.lanes.free_slots(claimed_monotonic)
         batches: list[Batch] = []
 
