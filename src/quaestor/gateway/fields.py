@@ -14,8 +14,21 @@ from typing import Any
 
 from quaestor.model.money import MoneyFormat, parse_quantity, parse_unit_price
 
-__all__ = ["Amount", "Day", "FieldFault", "Instant", "Quantity", "nfc", "read_field"]
+__all__ = [
+    "DECIMAL_PATTERN",
+    "Amount",
+    "Day",
+    "FieldFault",
+    "Instant",
+    "Quantity",
+    "nfc",
+    "read_field",
+]
 
+DECIMAL_PATTERN = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?$"
+"""How amounts and quantities are written. Nearly all are; why another is refused has many names."""
+
+_DECIMAL = re.compile(DECIMAL_PATTERN)
 # Far from every ledger, and where arithmetic on dates still works in every zone.
 _YEAR_MIN, _YEAR_MAX = 1990, 2199
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -64,6 +77,14 @@ class FieldFault(ValueError):
 
 def read_field(kind: type, value: Any) -> Any:
     """The member as its class. Raises `FieldFault`."""
+    if (
+        (kind is Amount or kind is Quantity)
+        and isinstance(value, str)
+        and _DECIMAL.fullmatch(value)
+    ):
+        made = kind(value)
+        if made or kind is Amount:
+            return made
     try:
         if kind is Amount:
             return Amount(parse_unit_price(value, _WIDEST))

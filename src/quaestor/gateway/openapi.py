@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quaestor.gateway.bodies import BODY_BYTES_MAX
-from quaestor.gateway.fields import Amount, Day, Instant, Quantity
+from quaestor.gateway.fields import DECIMAL_PATTERN, Amount, Day, Instant, Quantity
 from quaestor.gateway.idempotency import RETENTION
 from quaestor.gateway.operation import Operation
 from quaestor.gateway.problems import PROBLEM_JSON, status_of
@@ -42,12 +42,12 @@ _KEY = (
 _FIELDS: Mapping[type, dict[str, Any]] = {
     Amount: {
         "type": "string",
-        "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?$",
+        "pattern": DECIMAL_PATTERN,
         "description": "A decimal string in major units.",
     },
     Quantity: {
         "type": "string",
-        "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?$",
+        "pattern": DECIMAL_PATTERN,
         "description": "A decimal string greater than zero.",
     },
     Day: {"type": "string", "format": "date"},
