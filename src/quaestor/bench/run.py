@@ -59,11 +59,13 @@ class Plan(msgspec.Struct, frozen=True):
     """How long is measured: `rounds` windows of `window_s` of each kind, each after `warm_s`.
 
     `in_flight` requisitions at a time; one worker, and beside it `workers` where that is more.
+    Workers beyond the first are new in each of their windows: until they are warm, each of their
+    sessions makes its plans, and that is no throughput.
     """
 
     rounds: int = 4
     window_s: float = 5.0
-    warm_s: float = 1.5
+    warm_s: float = 3.0
     in_flight: int = 200
     workers: int = 2
 

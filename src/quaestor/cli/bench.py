@@ -99,7 +99,7 @@ def _plan(seconds: float, workers: int, in_flight: int, *, quick: bool) -> Plan:
     return Plan(
         rounds=rounds,
         window_s=min(seconds, 2.0) if quick else seconds / rounds,
-        warm_s=0.5 if quick else 1.5,
+        warm_s=0.5 if quick else 3.0,
         in_flight=in_flight,
         workers=workers,
     )
