@@ -18,6 +18,7 @@ from tests.support.database import TestDatabase
 from tests.support.engine import FakeErp
 from tests.support.gateway import Gateway, a_body, a_line_body, until, worker_on
 
+NEXT_TRANSACTION = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 PAGES = ["/console/", "/console/work", "/console/systems", "/console/systems/sap"]
 APPROVAL = {
     "decided_by": "workday",
@@ -250,19 +251,20 @@ async def test_what_is_read_changes_nothing(
     written = "select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_xact_user_tables"
 
     paths = [*PAGES, "/console/trace/R-1", "/console/?q=R-1", "/console/work?cause=x"]
+    taken = []
     async with owner.connection() as connection:
         before = await connection.fetchval("select pg_current_xact_id_if_assigned()")
-        marks = [await connection.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text")]
-        for path in paths:
-            for method in ("GET", "HEAD"):
-                await visitor.see(path, method)
-        marks.append(
-            await connection.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text")
-        )
+        # The server's own upkeep takes numbers of transactions, too, but not all the time.
+        for _ in range(3):
+            first = await connection.fetchval(NEXT_TRANSACTION)
+            for path in paths:
+                for method in ("GET", "HEAD"):
+                    await visitor.see(path, method)
+            taken.append(await connection.fetchval(NEXT_TRANSACTION) - first)
         assert await connection.fetchval(written) in (None, 0)
 
     assert before is None
-    assert marks[0] == marks[1]
+    assert min(taken) == 0
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

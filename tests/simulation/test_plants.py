@@ -15,6 +15,8 @@ from tests.simulation.world import Conduct
 pytestmark = pytest.mark.slow
 
 SEED = 12
+# Some mistakes do harm only when something else comes at the same moment, as it does in most seeds.
+SEEDS = range(SEED, SEED + 3)
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +31,11 @@ def good(simulations: Server) -> Books:
 def test_a_mistake_in_the_world_is_caught(simulations: Server, mistake: str) -> None:
     planted = IN_THE_WORLD[mistake]
 
-    ended = simulations.run(planted.plan(plan_of(SEED)), planted.conduct)
+    def is_caught(seed: int) -> bool:
+        found = broken(simulations.run(planted.plan(plan_of(seed)), planted.conduct).books)
+        return any(line.startswith(f"{planted.caught_by} ") for line in found)
 
-    assert [line for line in broken(ended.books) if line.startswith(f"{planted.caught_by} ")]
+    assert any(is_caught(seed) for seed in SEEDS)
 
 
 @pytest.mark.parametrize("mistake", IN_BOOKS)
