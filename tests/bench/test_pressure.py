@@ -59,7 +59,7 @@ def test_of_too_many_requests_each_is_taken_in_once_or_refused(said: dict[str, A
 
     assert said["ok"] is True
     assert overload["accepted"] == overload["documents"] > 0
-    assert refused > overload["accepted"]
+    assert refused > 0
     assert overload["accepted"] + refused == overload["sent"]
     assert (overload["lost"], overload["unexcused"], overload["strays"]) == (0, 0, 0)
     assert 0 < overload["answer_ms_max"] < 20_000

@@ -58,8 +58,12 @@ class Up:
         return next(each["pid"] for each in running["processes"] if each["role"] == role)
 
     def outcome_of(self, number: str) -> str:
-        """How the document ended, by its trace; empty while it has not."""
-        steps = self.ask("trace", number)["steps"]
+        """How the document ended, by its trace; empty while it has not, or has not come in."""
+        said = quaestor("trace", number, "--data", self.data, "--json")
+        if said.result.get("error") == "trace_unknown":
+            return ""
+        assert said.code == 0, said.told
+        steps = said.result["steps"]
         ends = [step["outcome"] for step in steps if step["outcome"].startswith("done:")]
         return ends[-1].removeprefix("done:") if ends else ""
 
