@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -146,9 +147,9 @@ async def test_a_reset_forgets_what_would_have_been_committed_late() -> None:
         await bench.told("PUT", "/faults", [fault])
         await bench.ask("POST", "/orders/2")
 
-        for _ in range(400):
-            if (await bench.told("GET", "/documents"))[1]["count"]:
-                break
+        async with asyncio.timeout(30):
+            while not (await bench.told("GET", "/documents"))[1]["count"]:
+                await asyncio.sleep(0.005)
 
         assert bench.vendor.committed == ["/orders/2"]
 
